@@ -1,0 +1,1 @@
+//! Replicated and single-server logs behind one handle; the only crate that names openraft.

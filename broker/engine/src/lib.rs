@@ -1,0 +1,1 @@
+//! JetStream at run time: groups, assets, the API and delivery.

@@ -1,0 +1,1 @@
+//! Live connections: accounts at run time, fan-out, clients and routes.

@@ -1,0 +1,1 @@
+//! Who may connect, as whom, and what that identity may do.

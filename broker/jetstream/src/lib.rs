@@ -1,0 +1,1 @@
+//! JetStream's rules as pure state machines.

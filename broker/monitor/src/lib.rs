@@ -1,0 +1,1 @@
+//! The monitoring endpoints and Prometheus metrics.

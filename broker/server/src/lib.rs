@@ -1,0 +1,1 @@
+//! The broker: joins all parts, reads flags and signals.

@@ -1,0 +1,1 @@
+//! The server's flags and configuration file, turned into typed options.

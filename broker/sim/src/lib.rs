@@ -1,0 +1,1 @@
+//! Three brokers on a simulated network and disk.

@@ -1,0 +1,1 @@
+//! The client and route protocols: parsing and encoding, without sockets.

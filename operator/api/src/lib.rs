@@ -1,0 +1,1 @@
+//! The resources of weir.dev/v1alpha1.

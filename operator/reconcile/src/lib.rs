@@ -1,0 +1,1 @@
+//! Makes a broker cluster hold what resources say.
