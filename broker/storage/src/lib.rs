@@ -12,3 +12,4 @@
 //! Start with [`fs::FileSystem`], then [`wal::Wal`] and [`wal::Log`].
 
 pub mod fs;
+pub mod wal;

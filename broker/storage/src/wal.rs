@@ -1,0 +1,208 @@
+//! The write-ahead log: one per server, shared by numbered groups, each an indexed log of entries
+//! plus a few small values.
+//!
+//! Appending puts entries into memory and a queue. A writer ([`Wal::run_writer`] in production,
+//! [`Wal::commit_pending`] called by a simulation) takes the whole queue, writes it with one
+//! write, syncs once and only then reports every entry of the batch as durable.
+//!
+//! Start with [`Wal::open`], [`Wal::log`] and [`Log::append`].
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::fs::FileSystem;
+
+mod error;
+mod options;
+mod stats;
+
+pub use error::Error;
+pub use options::{Now, OnFatal, Options, SyncPolicy, monotonic_clock};
+pub use stats::{BUCKETS, Histogram, Stats};
+
+/// Names one log among those that share the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u64);
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A stretch of a segment whose bytes were durable once and are not readable any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Number of the segment file.
+    pub segment: u64,
+    /// Where in the file, in bytes.
+    pub offset: u64,
+    pub len: u64,
+    /// Whose records were lost; `None` when that cannot be told, so any group may be affected.
+    pub groups: Option<Vec<GroupId>>,
+}
+
+impl Damage {
+    /// Whether records of this group may have been lost.
+    pub fn affects(&self, group: GroupId) -> bool {
+        self.groups
+            .as_ref()
+            .is_none_or(|groups| groups.contains(&group))
+    }
+}
+
+/// The shared log. A handle: clones are cheap and mean the same log.
+#[derive(Clone)]
+pub struct Wal {}
+
+/// The log of one group. A handle: clones are cheap and mean the same log.
+///
+/// `done` callbacks run on the writer's thread, in the order of the calls that passed them, and
+/// exactly once when the call returned `Ok`; they must be quick and must not call
+/// [`Wal::commit_pending`]. A call that returns an error has changed nothing and drops `done`.
+#[derive(Clone)]
+pub struct Log {}
+
+impl Wal {
+    /// Opens the log in `dir` (created if absent) and reads all of it. Takes the lock file of the
+    /// directory until the last handle is gone.
+    pub fn open(fs: Arc<dyn FileSystem>, dir: &Path, options: Options) -> Result<Wal, Error> {
+        todo!()
+    }
+
+    /// The log of one group; a new and empty one if nothing was stored under this number.
+    pub fn log(&self, group: GroupId) -> Log {
+        todo!()
+    }
+
+    /// Every group that holds entries or values, in order.
+    pub fn groups(&self) -> Vec<GroupId> {
+        todo!()
+    }
+
+    /// Forgets all entries and values of a group at once; durable with the next commit.
+    pub fn remove(&self, group: GroupId) -> Result<(), Error> {
+        todo!()
+    }
+
+    /// Damage found by [`Wal::open`].
+    pub fn damaged(&self) -> Vec<Damage> {
+        todo!()
+    }
+
+    /// One group commit: takes the queue (up to `batch_limit_bytes`), writes it, syncs once, fires
+    /// the callbacks. `false` when there was nothing it could write.
+    pub fn commit_pending(&self) -> bool {
+        todo!()
+    }
+
+    /// Commits until [`Wal::close`]; blocks the calling thread, which must be its own.
+    pub fn run_writer(&self) {
+        todo!()
+    }
+
+    /// Sets what is called when the queue goes from empty to non-empty.
+    pub fn set_wakeup(&self, wakeup: Arc<dyn Fn() + Send + Sync>) {
+        todo!()
+    }
+
+    /// Under [`SyncPolicy::Interval`]: syncs when the interval has passed. `true` when it did.
+    pub fn flush_interval_due(&self) -> bool {
+        todo!()
+    }
+
+    /// When the log is larger than `size_limit_bytes`: the groups whose entries keep the oldest
+    /// segment from being reused. They should checkpoint and [`Log::purge_to`].
+    pub fn groups_to_checkpoint(&self) -> Vec<GroupId> {
+        todo!()
+    }
+
+    /// Whether appends are refused with [`Error::Full`] at present.
+    pub fn is_full(&self) -> bool {
+        todo!()
+    }
+
+    /// What the log did so far.
+    pub fn stats(&self) -> Stats {
+        todo!()
+    }
+
+    /// Writes and syncs what is queued, then refuses everything with [`Error::Closed`].
+    pub fn close(&self) -> Result<(), Error> {
+        todo!()
+    }
+}
+
+impl Log {
+    pub fn group(&self) -> GroupId {
+        todo!()
+    }
+
+    /// The index of the first entry, or of the next one to append when there is none.
+    /// 0 for a log that never held anything.
+    pub fn first_index(&self) -> u64 {
+        todo!()
+    }
+
+    /// One past the index of the last entry. 0 for a log that never held anything.
+    pub fn next_index(&self) -> u64 {
+        todo!()
+    }
+
+    /// Appends entries. Readable on return, durable when `done` fires. `first_index` must be
+    /// [`Log::next_index`]; a log that never held anything starts wherever the first append says.
+    pub fn append(
+        &self,
+        first_index: u64,
+        entries: Vec<Bytes>,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        todo!()
+    }
+
+    /// Reads the entries of `range` in order, stopping before `max_bytes` are passed but never
+    /// before the first entry. Every index of the range must be in the log.
+    pub fn read(&self, range: Range<u64>, max_bytes: u64) -> Result<Vec<Bytes>, Error> {
+        todo!()
+    }
+
+    /// Drops the entries from `index` on. Takes effect at once, durable when `done` fires.
+    pub fn truncate_from(
+        &self,
+        index: u64,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        todo!()
+    }
+
+    /// Drops the entries up to and including `index`, which may be past the end: the log then goes
+    /// on at `index + 1`. Takes effect at once, durable with the next commit.
+    pub fn purge_to(&self, index: u64) -> Result<(), Error> {
+        todo!()
+    }
+
+    /// Stores a small value under a key; the latest wins. Visible at once, durable when `done`
+    /// fires, in order with the entries of the group.
+    pub fn set_state(
+        &self,
+        key: u8,
+        value: Bytes,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        todo!()
+    }
+
+    /// As [`Log::set_state`], but starts no commit of its own: the value goes along with the next.
+    pub fn set_state_lazy(&self, key: u8, value: Bytes) -> Result<(), Error> {
+        todo!()
+    }
+
+    /// The latest value of a key.
+    pub fn state(&self, key: u8) -> Option<Bytes> {
+        todo!()
+    }
+}
