@@ -1,0 +1,86 @@
+//! What a stream's log contains: commands in a compact binary form.
+//!
+//! Publishes are encoded field by field, and decoding them copies nothing: subjects, headers and
+//! payloads are slices of the log entry. Rare commands carry their configuration as JSON.
+
+
+
+use bytes::Bytes;
+
+use crate::config::StreamConfig;
+
+/// Most messages in one publish command.
+pub const MAX_BATCH_MESSAGES: usize = 512;
+/// Bytes after which a proposer stops adding messages to a publish command.
+pub const MAX_BATCH_BYTES: usize = 512 * 1024;
+
+/// Names one proposal, so that the server that made it can answer its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProposalId {
+    /// The server that proposed.
+    pub origin: u64,
+    /// Unique on that server while it runs.
+    pub number: u64,
+}
+
+/// One entry of a stream's log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// The proposer's clock, nanoseconds since 1970. All time rules of the machine use it.
+    pub time_ns: i64,
+    /// Who waits for the outcome; `None` if nobody does.
+    pub proposal: Option<ProposalId>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What a command does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Messages to store, each judged on its own, in order.
+    PublishBatch(Vec<Publish>),
+    /// Remove one message.
+    DeleteMsg { seq: u64, no_erase: bool },
+    /// Remove messages.
+    Purge(Purge),
+    /// Replace the stream's configuration; it was validated by the proposer.
+    UpdateConfig(Box<StreamConfig>),
+    /// Add a consumer; its configuration was validated and completed by the proposer.
+    CreateConsumer { name: String, config: Bytes },
+    /// Replace the configuration of a consumer.
+    UpdateConsumer { name: String, config: Bytes },
+    /// Remove a consumer.
+    DeleteConsumer { name: String },
+    /// Deliveries and acknowledgements, one entry per consumer that progressed.
+    ConsumerProgress(Vec<ConsumerProgress>),
+    /// Nothing but the time: lets messages expire on an idle stream.
+    Tick,
+}
+
+/// One message to publish. `headers` is the whole header block, empty if there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Publish {
+    pub subject: Bytes,
+    pub headers: Bytes,
+    pub payload: Bytes,
+}
+
+/// Which messages a purge removes. `upto_seq` and `keep` exclude each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purge {
+    /// Only subjects that match; empty for all.
+    pub filter: Bytes,
+    /// Keep this sequence and all above it; 0 for no bound.
+    pub upto_seq: u64,
+    /// Keep this many of the newest messages.
+    pub keep: u64,
+}
+
+/// What happened to one consumer since its last progress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerProgress {
+    /// Name of the consumer.
+    pub consumer: String,
+    /// An encoded [`consumer::Progress`](crate::consumer::Progress).
+    pub progress: Bytes,
+}

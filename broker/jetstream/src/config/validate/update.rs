@@ -1,0 +1,59 @@
+//! The rules for changing a configuration.
+
+use super::create::complete;
+use super::*;
+use crate::config::{Discard, Retention};
+
+/// Checks a configuration that is to replace `old`, and returns it with its defaults filled in.
+///
+/// # Errors
+/// The API error a client gets, [`ApiError::stream_invalid_config`] for most of them.
+pub fn validate_update(
+    old: &StreamConfig,
+    new: &StreamConfig,
+    context: &Context,
+) -> Result<StreamConfig, ApiError> {
+    let mut config = complete(new, context)?;
+    if config.name != old.name {
+        refuse("stream configuration name must match original")?;
+    }
+    if config.num_replicas > 1 && !context.clustered {
+        return Err(ApiError::STREAM_REPLICAS_NOT_SUPPORTED);
+    }
+    check_fixed(old, &config)?;
+    if config.sealed {
+        config.max_age_ns = 0;
+        config.discard = Discard::New;
+        config.deny_delete = true;
+        config.deny_purge = true;
+        config.allow_rollup_hdrs = false;
+    }
+    check_overlap(&config, context)?;
+    Ok(config)
+}
+
+/// What can not be changed at all, or not be taken back.
+fn check_fixed(old: &StreamConfig, new: &StreamConfig) -> Result<(), ApiError> {
+    if new.storage != old.storage {
+        return refuse("stream configuration update can not change storage type");
+    }
+    let work_queue = [old.retention, new.retention].contains(&Retention::WorkQueue);
+    if new.retention != old.retention && work_queue {
+        return refuse(
+            "stream configuration update can not change retention policy to/from workqueue",
+        );
+    }
+    if old.sealed && !new.sealed {
+        return refuse("stream configuration update can not unseal a sealed stream");
+    }
+    if old.deny_delete && !new.deny_delete {
+        return refuse("stream configuration update can not cancel deny message deletes");
+    }
+    if old.deny_purge && !new.deny_purge {
+        return refuse("stream configuration update can not cancel deny purge");
+    }
+    if old.allow_msg_ttl && !new.allow_msg_ttl {
+        return refuse("message TTL status can not be disabled");
+    }
+    Ok(())
+}

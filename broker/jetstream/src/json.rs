@@ -1,0 +1,71 @@
+//! JSON of API requests: strict about unknown fields, lenient about `null`.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::ApiError;
+
+/// Reads a request. A field that is `null` counts as absent; an unknown field is an error, if
+/// `T` denies unknown fields. Errors are [`ApiError::invalid_json`].
+pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    let mut value: Value = serde_json::from_slice(text).map_err(refused)?;
+    drop_nulls(&mut value);
+    serde_json::from_value(value).map_err(refused)
+}
+
+/// `serde_json::to_vec` for types whose serialisation has no way to fail.
+pub fn to_vec<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// Clients recognise an unknown field by the text `json: unknown field "name"`.
+fn refused(error: serde_json::Error) -> ApiError {
+    let text = error.to_string();
+    let unknown = text.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    match unknown {
+        Some(field) => ApiError::invalid_json(format_args!("json: unknown field {field:?}")),
+        None => ApiError::invalid_json(format_args!("json: {text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Default, serde::Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Request {
+        count: u64,
+        names: Vec<String>,
+    }
+
+    #[test]
+    fn an_unknown_field_is_named() {
+        let error = parse::<Request>(br#"{"count":1,"colour":"red"}"#).unwrap_err();
+        assert_eq!(error.err_code, 10025);
+        assert_eq!(error.description, r#"invalid JSON: json: unknown field "colour""#);
+    }
+
+    #[test]
+    fn null_counts_as_absent() {
+        let request: Request = parse(br#"{"count":null,"names":null}"#).unwrap();
+        assert_eq!(request, Request::default());
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused() {
+        assert_eq!(parse::<Request>(br#"{"count":"1"}"#).unwrap_err().err_code, 10025);
+        assert_eq!(parse::<Request>(b"{").unwrap_err().err_code, 10025);
+    }
+}
