@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod disk;
+mod sim;
 
 pub use disk::DiskFs;
+pub use sim::{SimCounters, SimFs, SimOp, SimOptions};
 
 /// How [`FileSystem::open`] treats a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub trait FileSystem: Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes one file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
-    /// Creates a directory and those above it; succeeds if it is there already.
+    /// Creates a directory and those above it, durable when it returns; succeeds if it is there.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Removes a directory with all it holds.
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-use super::{DirEntry, File, FileSystem, LockGuard, OpenMode, Space};
+use super::{DirEntry, File, FileSystem, LockGuard, OpenMode, Space, parent};
 
 /// How many buffers one `pwritev` takes (`IOV_MAX` on Linux).
 const MAX_BUFFERS_PER_CALL: usize = 1024;
@@ -44,7 +44,11 @@ impl FileSystem for DiskFs {
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        let missing: Vec<_> = path.ancestors().take_while(|dir| !dir.exists()).collect();
+        fs::create_dir_all(path)?;
+        missing
+            .into_iter()
+            .try_for_each(|dir| self.sync_dir(parent(dir)))
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
