@@ -24,7 +24,9 @@ pub struct Writer {
 impl Writer {
     /// An empty buffer with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Writer {
-        Writer { out: BytesMut::with_capacity(capacity) }
+        Writer {
+            out: BytesMut::with_capacity(capacity),
+        }
     }
 
     pub fn u8(&mut self, value: u8) {
@@ -89,11 +91,17 @@ impl Reader {
     }
 
     pub fn damaged(&self, what: &'static str) -> Damaged {
-        Damaged { what, offset: self.offset }
+        Damaged {
+            what,
+            offset: self.offset,
+        }
     }
 
     pub fn u8(&mut self, what: &'static str) -> Result<u8, Damaged> {
-        let value = *self.input.get(self.offset).ok_or_else(|| self.damaged(what))?;
+        let value = *self
+            .input
+            .get(self.offset)
+            .ok_or_else(|| self.damaged(what))?;
         self.offset += 1;
         Ok(value)
     }
@@ -156,12 +164,20 @@ impl Reader {
         what: &'static str,
         read: impl FnOnce(&mut Reader) -> Result<T, Damaged>,
     ) -> Result<Option<T>, Damaged> {
-        if self.bool(what)? { read(self).map(Some) } else { Ok(None) }
+        if self.bool(what)? {
+            read(self).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Succeeds only if everything has been read.
     pub fn finish(self, what: &'static str) -> Result<(), Damaged> {
-        if self.remaining() == 0 { Ok(()) } else { Err(self.damaged(what)) }
+        if self.remaining() == 0 {
+            Ok(())
+        } else {
+            Err(self.damaged(what))
+        }
     }
 
     fn take(&mut self, length: usize, what: &'static str) -> Result<Bytes, Damaged> {

@@ -3,11 +3,14 @@
 //! Publishes are encoded field by field, and decoding them copies nothing: subjects, headers and
 //! payloads are slices of the log entry. Rare commands carry their configuration as JSON.
 
-
+pub(crate) mod encoding;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 
 use crate::config::StreamConfig;
+use crate::consumer::{ConsumerConfig, Progress};
 
 /// Most messages in one publish command.
 pub const MAX_BATCH_MESSAGES: usize = 512;
@@ -46,9 +49,15 @@ pub enum Action {
     /// Replace the stream's configuration; it was validated by the proposer.
     UpdateConfig(Box<StreamConfig>),
     /// Add a consumer; its configuration was validated and completed by the proposer.
-    CreateConsumer { name: String, config: Bytes },
+    CreateConsumer {
+        name: String,
+        config: Box<ConsumerConfig>,
+    },
     /// Replace the configuration of a consumer.
-    UpdateConsumer { name: String, config: Bytes },
+    UpdateConsumer {
+        name: String,
+        config: Box<ConsumerConfig>,
+    },
     /// Remove a consumer.
     DeleteConsumer { name: String },
     /// Deliveries and acknowledgements, one entry per consumer that progressed.
@@ -81,6 +90,5 @@ pub struct Purge {
 pub struct ConsumerProgress {
     /// Name of the consumer.
     pub consumer: String,
-    /// An encoded [`consumer::Progress`](crate::consumer::Progress).
-    pub progress: Bytes,
+    pub progress: Progress,
 }

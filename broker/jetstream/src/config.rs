@@ -192,7 +192,10 @@ pub struct StreamConfig {
     pub allow_rollup_hdrs: bool,
     pub consumer_limits: ConsumerLimits,
     pub allow_msg_ttl: bool,
-    #[serde(rename = "subject_delete_marker_ttl", skip_serializing_if = "is_default")]
+    #[serde(
+        rename = "subject_delete_marker_ttl",
+        skip_serializing_if = "is_default"
+    )]
     pub subject_delete_marker_ttl_ns: i64,
     #[serde(skip_serializing_if = "is_default")]
     pub allow_msg_counter: bool,

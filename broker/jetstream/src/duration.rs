@@ -54,7 +54,9 @@ pub fn parse(text: &str) -> Option<i64> {
     while !rest.is_empty() || total == 0 {
         let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at(number_end);
-        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let unit_end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_end);
         total = total.checked_add(part(number, unit)?)?;
         rest = tail;
@@ -66,13 +68,21 @@ pub fn parse(text: &str) -> Option<i64> {
 }
 
 fn part(number: &str, unit: &str) -> Option<i64> {
-    let unit = if unit == "µs" || unit == "μs" { "us" } else { unit };
+    let unit = if unit == "µs" || unit == "μs" {
+        "us"
+    } else {
+        unit
+    };
     let (_, scale) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let whole: i64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
     let mut value = whole.checked_mul(scale)?;
     let mut place = scale;
     for digit in fraction.bytes() {
@@ -109,7 +119,17 @@ mod tests {
 
     #[test]
     fn what_is_not_a_duration_is_refused() {
-        for text in ["", "1", "s", "1x", "1h2", ".s", "99999999999h", "1..5s", "-"] {
+        for text in [
+            "",
+            "1",
+            "s",
+            "1x",
+            "1h2",
+            ".s",
+            "99999999999h",
+            "1..5s",
+            "-",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

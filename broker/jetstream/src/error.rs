@@ -52,7 +52,15 @@ mod tests {
         for (_, code) in table::WORDED {
             *classes.entry(*code).or_insert(0) += 1;
         }
-        let expected = [(400, 171), (404, 4), (409, 1), (412, 2), (429, 3), (500, 34), (503, 12)];
+        let expected = [
+            (400, 171),
+            (404, 4),
+            (409, 1),
+            (412, 2),
+            (429, 3),
+            (500, 34),
+            (503, 12),
+        ];
         assert_eq!(classes.into_iter().collect::<Vec<_>>(), expected);
     }
 

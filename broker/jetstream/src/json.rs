@@ -32,7 +32,9 @@ fn drop_nulls(value: &mut Value) {
 /// Clients recognise an unknown field by the text `json: unknown field "name"`.
 fn refused(error: serde_json::Error) -> ApiError {
     let text = error.to_string();
-    let unknown = text.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let unknown = text
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split('`').next());
     match unknown {
         Some(field) => ApiError::invalid_json(format_args!("json: unknown field {field:?}")),
         None => ApiError::invalid_json(format_args!("json: {text}")),
@@ -54,7 +56,10 @@ mod tests {
     fn an_unknown_field_is_named() {
         let error = parse::<Request>(br#"{"count":1,"colour":"red"}"#).unwrap_err();
         assert_eq!(error.err_code, 10025);
-        assert_eq!(error.description, r#"invalid JSON: json: unknown field "colour""#);
+        assert_eq!(
+            error.description,
+            r#"invalid JSON: json: unknown field "colour""#
+        );
     }
 
     #[test]
@@ -65,7 +70,10 @@ mod tests {
 
     #[test]
     fn a_wrong_type_is_refused() {
-        assert_eq!(parse::<Request>(br#"{"count":"1"}"#).unwrap_err().err_code, 10025);
+        assert_eq!(
+            parse::<Request>(br#"{"count":"1"}"#).unwrap_err().err_code,
+            10025
+        );
         assert_eq!(parse::<Request>(b"{").unwrap_err().err_code, 10025);
     }
 }

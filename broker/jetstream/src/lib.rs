@@ -21,4 +21,4 @@ pub mod transform;
 pub use command::{Command, ProposalId, Publish};
 pub use config::StreamConfig;
 pub use error::ApiError;
-pub use stream::{Effect, PubAck};
+pub use stream::{Answer, Effect, PubAck, StreamMachine};

@@ -23,7 +23,9 @@ impl Timestamp {
             return Some(Timestamp::UNSET);
         }
         let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        i64::try_from(time.unix_timestamp_nanos()).ok().map(Timestamp)
+        i64::try_from(time.unix_timestamp_nanos())
+            .ok()
+            .map(Timestamp)
     }
 
     pub fn is_unset(self) -> bool {
@@ -68,7 +70,11 @@ struct NotATime<'a>(&'a str);
 
 impl fmt::Display for NotATime<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "parsing time {:?} as RFC 3339: not a time between 1677 and 2262", self.0)
+        write!(
+            f,
+            "parsing time {:?} as RFC 3339: not a time between 1677 and 2262",
+            self.0
+        )
     }
 }
 
@@ -79,17 +85,27 @@ mod tests {
     #[test]
     fn text_has_only_the_digits_it_needs() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00Z");
-        assert_eq!(Timestamp(1_500_000_000).to_string(), "1970-01-01T00:00:01.5Z");
+        assert_eq!(
+            Timestamp(1_500_000_000).to_string(),
+            "1970-01-01T00:00:01.5Z"
+        );
         assert_eq!(Timestamp(123).to_string(), "1970-01-01T00:00:00.000000123Z");
         assert_eq!(Timestamp::UNSET.to_string(), "0001-01-01T00:00:00Z");
     }
 
     #[test]
     fn text_is_read_back() {
-        for time in [Timestamp(0), Timestamp(1_763_913_600_123_456_789), Timestamp::UNSET] {
+        for time in [
+            Timestamp(0),
+            Timestamp(1_763_913_600_123_456_789),
+            Timestamp::UNSET,
+        ] {
             assert_eq!(Timestamp::parse(&time.to_string()), Some(time));
         }
-        assert_eq!(Timestamp::parse("1970-01-01T01:00:00+01:00"), Some(Timestamp(0)));
+        assert_eq!(
+            Timestamp::parse("1970-01-01T01:00:00+01:00"),
+            Some(Timestamp(0))
+        );
         assert_eq!(Timestamp::parse("yesterday"), None);
         assert_eq!(Timestamp::parse("9999-01-01T00:00:00Z"), None);
     }

@@ -37,13 +37,19 @@ impl Transform {
             return Err(TransformError::BadSubject);
         }
         let tokens = source.split('.').enumerate();
-        let wildcards: Vec<usize> =
-            tokens.filter(|(_, token)| *token == "*").map(|(position, _)| position).collect();
+        let wildcards: Vec<usize> = tokens
+            .filter(|(_, token)| *token == "*")
+            .map(|(position, _)| position)
+            .collect();
         let destination = match destination {
             "" => None,
             text => Some(functions(source, text, &wildcards)?),
         };
-        Ok(Transform { source: source.to_owned(), destination, wildcards })
+        Ok(Transform {
+            source: source.to_owned(),
+            destination,
+            wildcards,
+        })
     }
 
     /// The new subject, or `None` if `subject` does not match the source. `seed` decides what
@@ -52,7 +58,9 @@ impl Transform {
         if !subject::matches(self.source.as_bytes(), subject) {
             return None;
         }
-        let Some(functions) = &self.destination else { return Some(Bytes::copy_from_slice(subject)) };
+        let Some(functions) = &self.destination else {
+            return Some(Bytes::copy_from_slice(subject));
+        };
         let tokens: Vec<&[u8]> = subject::tokens(subject).collect();
         let mut out = Vec::with_capacity(subject.len() + 16);
         for function in functions {
@@ -86,12 +94,18 @@ fn functions(
         return Err(TransformError::BadSubject);
     }
     let parsed: Vec<Function> = tokens().map(Function::parse).collect::<Result<_, _>>()?;
-    let rest = parsed.iter().position(|function| *function == Function::Rest);
+    let rest = parsed
+        .iter()
+        .position(|function| *function == Function::Rest);
     if rest.is_some_and(|position| position + 1 != parsed.len()) {
         return Err(TransformError::BadSubject);
     }
     for (function, token) in parsed.iter().zip(tokens()) {
-        if function.arguments().iter().any(|index| *index == 0 || *index > wildcards.len()) {
+        if function
+            .arguments()
+            .iter()
+            .any(|index| *index == 0 || *index > wildcards.len())
+        {
             return Err(function::refuse(token, "wildcard index out of range"));
         }
     }
@@ -128,7 +142,10 @@ mod tests {
             ("foo.*", "$JS.$1", "foo.a", "$JS.a"),
         ];
         for (source, destination, subject, expected) in cases {
-            assert_eq!(rewrite(source, destination, subject).as_deref(), Some(expected));
+            assert_eq!(
+                rewrite(source, destination, subject).as_deref(),
+                Some(expected)
+            );
         }
         assert_eq!(rewrite("foo.*", "bar.$1", "baz.a"), None);
         assert_eq!(rewrite("foo.*", "", "foo.a").as_deref(), Some("foo.a"));
@@ -149,7 +166,10 @@ mod tests {
             ("foo.*", "bar.{{left(1)}}"),
             ("foo.*", "bar.{{left(1,x)}}"),
         ] {
-            assert!(Transform::new(source, destination).is_err(), "{source} to {destination}");
+            assert!(
+                Transform::new(source, destination).is_err(),
+                "{source} to {destination}"
+            );
         }
     }
 }

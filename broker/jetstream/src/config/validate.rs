@@ -65,9 +65,15 @@ pub fn is_valid_name(name: &str) -> bool {
 
 /// Fails if the subjects overlap with those of another stream.
 fn check_overlap(config: &StreamConfig, context: &Context) -> Result<(), ApiError> {
-    let others = context.streams.iter().filter(|other| other.name != config.name);
+    let others = context
+        .streams
+        .iter()
+        .filter(|other| other.name != config.name);
     for theirs in others.flat_map(|other| &other.subjects) {
-        if config.subjects.iter().any(|ours| subject::overlaps(ours.as_bytes(), theirs.as_bytes()))
+        if config
+            .subjects
+            .iter()
+            .any(|ours| subject::overlaps(ours.as_bytes(), theirs.as_bytes()))
         {
             return Err(ApiError::STREAM_SUBJECT_OVERLAP);
         }

@@ -3,28 +3,33 @@
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use serde::Serialize;
 
-use crate::command::ProposalId;
 use crate::error::ApiError;
 
-/// One consequence of a command, in the order things happened.
+/// One consequence of a command.
 ///
-/// Every replica produces the same effects. Those that talk to clients
-/// ([`Effect::Published`], [`Effect::Answered`], [`Effect::Republish`]) are carried out only by
-/// the server that proposed, or leads.
+/// Every replica produces the same effects. Those that talk to clients ([`Effect::Published`],
+/// [`Effect::Answered`]) are for the server that made the proposal; [`Effect::Republish`] is for
+/// the leader.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// The outcome of message `position` of a publish batch.
-    Published { position: usize, outcome: Result<PubAck, ApiError> },
-    /// The outcome of any other command with a proposal id.
+    Published {
+        position: usize,
+        outcome: Result<PubAck, ApiError>,
+    },
+    /// The outcome of a command that manages the stream or its consumers.
     Answered(Result<Answer, ApiError>),
     /// Messages were stored; consumers may have something to deliver.
     NewMessages { first_seq: u64, last_seq: u64 },
-    /// Messages are gone; live delivery must forget them.
+    /// All messages that are gone lie in this range; others in it may still exist.
     Removed(RangeInclusive<u64>),
-    /// A stored message is to be published again under another subject, headers complete.
-    Republish { subject: Bytes, headers: Bytes, payload: Bytes },
+    /// A stored message is to be published under another subject. The headers are complete.
+    Republish {
+        subject: Bytes,
+        headers: Bytes,
+        payload: Bytes,
+    },
     /// A consumer exists since this command.
     ConsumerCreated { name: String },
     /// A consumer's configuration changed.
@@ -33,8 +38,6 @@ pub enum Effect {
     ConsumerDeleted { name: String },
     /// The stream's configuration changed.
     ConfigUpdated,
-    /// A stored message is damaged on this server; it must be fetched from another replica.
-    Damaged { seq: u64 },
 }
 
 /// The answer to a command that is not a publish.
@@ -47,25 +50,55 @@ pub enum Answer {
     /// The configuration of the stream changed; read it from the machine.
     ConfigUpdated,
     /// The consumer exists; `created` is false if an equal one existed before.
-    ConsumerCreated { name: String, created: bool },
+    ConsumerCreated { created: bool },
+    /// The consumer's configuration changed; read it from the machine.
+    ConsumerUpdated,
     /// The consumer is gone.
     ConsumerDeleted,
-    /// The progress of consumers is recorded.
-    Progressed,
-    /// The tick is over.
-    Ticked,
 }
 
 /// Confirms that a message is stored.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PubAck {
-    /// Name of the stream.
-    pub stream: String,
-    /// JetStream domain, empty if the server has none.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub domain: String,
     /// Sequence of the stored message, or of the earlier copy.
     pub seq: u64,
     /// The message id was seen within the duplicate window.
     pub duplicate: bool,
+}
+
+/// What a command did to the messages, collected over the whole command.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    stored: Option<(u64, u64)>,
+    removed: Option<(u64, u64)>,
+}
+
+impl Changes {
+    pub(super) fn stored(&mut self, seq: u64) {
+        extend(&mut self.stored, seq, seq);
+    }
+
+    /// Messages between these two sequences were removed.
+    pub(super) fn removed(&mut self, first_seq: u64, last_seq: u64) {
+        extend(&mut self.removed, first_seq, last_seq);
+    }
+
+    pub(super) fn report(self, effects: &mut Vec<Effect>) {
+        if let Some((first, last)) = self.removed {
+            effects.push(Effect::Removed(first..=last));
+        }
+        if let Some((first_seq, last_seq)) = self.stored {
+            effects.push(Effect::NewMessages {
+                first_seq,
+                last_seq,
+            });
+        }
+    }
+}
+
+fn extend(range: &mut Option<(u64, u64)>, first: u64, last: u64) {
+    *range = match *range {
+        Some((from, to)) => Some((from.min(first), to.max(last))),
+        None => Some((first, last)),
+    };
 }

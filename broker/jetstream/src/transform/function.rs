@@ -9,10 +9,22 @@ pub(super) enum Function {
     /// A last token `>`: everything the source's `>` matched.
     Rest,
     Wildcard([usize; 1]),
-    Partition { count: u32, of: Vec<usize> },
-    Split { of: [usize; 1], delimiter: String },
-    Cut { of: [usize; 1], size: usize, how: Cut },
-    Random { below: u32 },
+    Partition {
+        count: u32,
+        of: Vec<usize>,
+    },
+    Split {
+        of: [usize; 1],
+        delimiter: String,
+    },
+    Cut {
+        of: [usize; 1],
+        size: usize,
+        how: Cut,
+    },
+    Random {
+        below: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +40,10 @@ pub(super) enum Cut {
 const INVALID: &str = "function argument is invalid or in the wrong format";
 
 pub(super) fn refuse(token: &str, reason: &'static str) -> TransformError {
-    TransformError::Destination { token: token.to_owned(), reason }
+    TransformError::Destination {
+        token: token.to_owned(),
+        reason,
+    }
 }
 
 impl Function {
@@ -37,10 +52,16 @@ impl Function {
             return Ok(Function::Rest);
         }
         // Other tokens may start with `$` too; those are literal.
-        if let Some(index) = token.strip_prefix('$').and_then(|digits| digits.parse().ok()) {
+        if let Some(index) = token
+            .strip_prefix('$')
+            .and_then(|digits| digits.parse().ok())
+        {
             return Ok(Function::Wildcard([index]));
         }
-        let Some(call) = token.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) else {
+        let Some(call) = token
+            .strip_prefix("{{")
+            .and_then(|rest| rest.strip_suffix("}}"))
+        else {
             return Ok(Function::Literal(token.to_owned()));
         };
         let (name, arguments) = call
@@ -79,21 +100,39 @@ impl Function {
             Function::Partition { count, of } => {
                 let hash = match of.is_empty() {
                     true => fnv1a(subject),
-                    false => fnv1a(&of.iter().map(|index| token(*index)).collect::<Vec<_>>().concat()),
+                    false => fnv1a(
+                        &of.iter()
+                            .map(|index| token(*index))
+                            .collect::<Vec<_>>()
+                            .concat(),
+                    ),
                 };
-                out.extend_from_slice((hash.checked_rem(*count).unwrap_or(0)).to_string().as_bytes());
+                out.extend_from_slice(
+                    (hash.checked_rem(*count).unwrap_or(0))
+                        .to_string()
+                        .as_bytes(),
+                );
             }
             Function::Random { below } => {
                 let number = fnv1a(&seed.to_le_bytes()).checked_rem(*below).unwrap_or(0);
                 out.extend_from_slice(number.to_string().as_bytes());
             }
-            Function::Split { of: [index], delimiter } => {
+            Function::Split {
+                of: [index],
+                delimiter,
+            } => {
                 let text = String::from_utf8_lossy(token(*index)).into_owned();
-                let parts: Vec<&str> =
-                    text.split(delimiter.as_str()).filter(|part| !part.is_empty()).collect();
+                let parts: Vec<&str> = text
+                    .split(delimiter.as_str())
+                    .filter(|part| !part.is_empty())
+                    .collect();
                 out.extend_from_slice(parts.join(".").as_bytes());
             }
-            Function::Cut { of: [index], size, how } => how.write(out, token(*index), *size),
+            Function::Cut {
+                of: [index],
+                size,
+                how,
+            } => how.write(out, token(*index), *size),
         }
     }
 }
@@ -133,7 +172,11 @@ fn call_function(token: &str, name: &str, arguments: &[&str]) -> Result<Function
     let cut = |how: Cut| {
         arity(2)?;
         let of = [number(arguments[0])? as usize];
-        Ok(Function::Cut { of, size: number(arguments[1])? as usize, how })
+        Ok(Function::Cut {
+            of,
+            size: number(arguments[1])? as usize,
+            how,
+        })
     };
     match name {
         "wildcard" => {
@@ -141,8 +184,13 @@ fn call_function(token: &str, name: &str, arguments: &[&str]) -> Result<Function
             Ok(Function::Wildcard([number(arguments[0])? as usize]))
         }
         "partition" => {
-            let of = arguments[1..].iter().map(|index| Ok(number(index)? as usize));
-            Ok(Function::Partition { count: number(arguments[0])?, of: of.collect::<Result<_, _>>()? })
+            let of = arguments[1..]
+                .iter()
+                .map(|index| Ok(number(index)? as usize));
+            Ok(Function::Partition {
+                count: number(arguments[0])?,
+                of: of.collect::<Result<_, _>>()?,
+            })
         }
         "split" => {
             arity(2)?;
@@ -150,11 +198,16 @@ fn call_function(token: &str, name: &str, arguments: &[&str]) -> Result<Function
             if delimiter.is_empty() || delimiter.contains([' ', '.']) {
                 return Err(refuse(token, INVALID));
             }
-            Ok(Function::Split { of: [number(arguments[0])? as usize], delimiter })
+            Ok(Function::Split {
+                of: [number(arguments[0])? as usize],
+                delimiter,
+            })
         }
         "random" => {
             arity(1)?;
-            Ok(Function::Random { below: number(arguments[0])? })
+            Ok(Function::Random {
+                below: number(arguments[0])?,
+            })
         }
         "splitfromleft" => cut(Cut::SplitFromLeft),
         "splitfromright" => cut(Cut::SplitFromRight),
@@ -168,5 +221,7 @@ fn call_function(token: &str, name: &str, arguments: &[&str]) -> Result<Function
 
 /// The hash that spreads subjects over partitions; clients depend on it.
 fn fnv1a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
 }

@@ -7,10 +7,7 @@ use crate::config::{Discard, PersistMode, Storage};
 ///
 /// # Errors
 /// The API error a client gets, [`ApiError::stream_invalid_config`] for most of them.
-pub fn validate_create(
-    config: &StreamConfig,
-    context: &Context,
-) -> Result<StreamConfig, ApiError> {
+pub fn validate_create(config: &StreamConfig, context: &Context) -> Result<StreamConfig, ApiError> {
     let config = complete(config, context)?;
     if config.num_replicas > 1 && !context.clustered {
         return Err(ApiError::STREAM_REPLICAS_NOT_SUPPORTED);
@@ -20,10 +17,7 @@ pub fn validate_create(
 }
 
 /// The checks that create and update share.
-pub(super) fn complete(
-    config: &StreamConfig,
-    context: &Context,
-) -> Result<StreamConfig, ApiError> {
+pub(super) fn complete(config: &StreamConfig, context: &Context) -> Result<StreamConfig, ApiError> {
     check_texts(config)?;
     let mut config = config.clone();
     complete_limits(&mut config, context)?;
@@ -51,7 +45,11 @@ fn check_texts(config: &StreamConfig) -> Result<(), ApiError> {
             "stream description is too long, maximum allowed is {MAX_DESCRIPTION_BYTES}"
         ));
     }
-    let metadata: usize = config.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let metadata: usize = config
+        .metadata
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
     if metadata > MAX_METADATA_BYTES {
         return refuse(format_args!(
             "stream metadata exceeds maximum size of {MAX_METADATA_BYTES} bytes"
@@ -95,10 +93,7 @@ fn complete_limits(config: &mut StreamConfig, context: &Context) -> Result<(), A
     Ok(())
 }
 
-fn complete_duplicate_window(
-    config: &mut StreamConfig,
-    context: &Context,
-) -> Result<(), ApiError> {
+fn complete_duplicate_window(config: &mut StreamConfig, context: &Context) -> Result<(), ApiError> {
     let limit = context.limits.max_duplicate_window_ns;
     if config.duplicate_window_ns == 0 && config.mirror.is_none() && config.sources.is_empty() {
         let mut window = DEFAULT_DUPLICATE_WINDOW_NS;
@@ -112,7 +107,9 @@ fn complete_duplicate_window(
         }
         if config.max_age_ns != 0 && config.max_age_ns < window {
             if context.pedantic {
-                return Err(ApiError::pedantic("duplicate window cannot be bigger than max age"));
+                return Err(ApiError::pedantic(
+                    "duplicate window cannot be bigger than max age",
+                ));
             }
             window = config.max_age_ns;
         }
@@ -178,12 +175,15 @@ fn refuse_unserved(config: &StreamConfig) -> Result<(), ApiError> {
         ("allow_atomic", config.allow_atomic),
         ("allow_msg_schedules", config.allow_msg_schedules),
         ("allow_batched", config.allow_batched),
-        ("persist_mode async", config.persist_mode == PersistMode::Async),
+        (
+            "persist_mode async",
+            config.persist_mode == PersistMode::Async,
+        ),
     ];
     match unserved.into_iter().find(|(_, wanted)| *wanted) {
-        Some((name, _)) => {
-            refuse(format_args!("{name} is not served by this server yet; leave it out"))
-        }
+        Some((name, _)) => refuse(format_args!(
+            "{name} is not served by this server yet; leave it out"
+        )),
         None => Ok(()),
     }
 }
@@ -265,7 +265,9 @@ fn complete_rewrites(config: &mut StreamConfig, context: &Context) -> Result<(),
         crate::transform::Transform::new(&rewrite.src, &rewrite.dest)
             .map_err(ApiError::stream_transform_invalid_destination)?;
     }
-    let Some(republish) = &mut config.republish else { return Ok(()) };
+    let Some(republish) = &mut config.republish else {
+        return Ok(());
+    };
     if republish.src.is_empty() {
         if context.pedantic {
             return Err(ApiError::pedantic("republish source can not be empty"));
@@ -273,7 +275,11 @@ fn complete_rewrites(config: &mut StreamConfig, context: &Context) -> Result<(),
         republish.src = ">".to_owned();
     }
     let dest = republish.dest.as_bytes();
-    if config.subjects.iter().any(|subject| subject::overlaps(dest, subject.as_bytes())) {
+    if config
+        .subjects
+        .iter()
+        .any(|subject| subject::overlaps(dest, subject.as_bytes()))
+    {
         return refuse("stream configuration for republish destination forms a cycle");
     }
     if crate::transform::Transform::new(&republish.src, &republish.dest).is_err() {
@@ -286,7 +292,9 @@ fn complete_rewrites(config: &mut StreamConfig, context: &Context) -> Result<(),
 }
 
 fn complete_placement(config: &mut StreamConfig) -> Result<(), ApiError> {
-    let Some(placement) = &config.placement else { return Ok(()) };
+    let Some(placement) = &config.placement else {
+        return Ok(());
+    };
     if !placement.preferred.is_empty() {
         return refuse("preferred server not permitted in placement");
     }

@@ -1,0 +1,141 @@
+//! Messages that are too old, and message ids whose window is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use messages::{Erase, Filters};
+
+use super::StreamMachine;
+use super::effect::Changes;
+use super::headers::Ttl;
+use crate::codec::{Damaged, Reader, Writer};
+
+/// Most messages with a time to live of their own in an encoded state.
+const MAX_TTLS: usize = 256 * 1024 * 1024;
+/// The deadline of a message that never expires.
+const NEVER: i64 = i64::MAX;
+
+/// Messages with a time to live of their own; the stream's age limit does not concern them.
+#[derive(Debug, Default)]
+pub(super) struct Ttls {
+    by_seq: BTreeMap<u64, i64>,
+    by_deadline: BTreeSet<(i64, u64)>,
+}
+
+impl Ttls {
+    pub(super) fn insert(&mut self, seq: u64, ttl: Ttl, now_ns: i64) {
+        match ttl {
+            Ttl::Unset => {}
+            Ttl::Never => self.set(seq, NEVER),
+            Ttl::Seconds(seconds) => {
+                self.set(
+                    seq,
+                    now_ns.saturating_add(seconds.saturating_mul(1_000_000_000)),
+                );
+            }
+        }
+    }
+
+    fn set(&mut self, seq: u64, deadline_ns: i64) {
+        self.by_seq.insert(seq, deadline_ns);
+        if deadline_ns != NEVER {
+            self.by_deadline.insert((deadline_ns, seq));
+        }
+    }
+
+    /// Forgets messages below the first one of the stream.
+    fn forget_below(&mut self, first_seq: u64) {
+        while let Some((&seq, &deadline)) = self.by_seq.first_key_value() {
+            if seq >= first_seq {
+                return;
+            }
+            self.by_seq.pop_first();
+            self.by_deadline.remove(&(deadline, seq));
+        }
+    }
+
+    /// Takes a message whose deadline has come.
+    fn pop_due(&mut self, now_ns: i64) -> Option<u64> {
+        let &(deadline, seq) = self.by_deadline.first()?;
+        if deadline > now_ns {
+            return None;
+        }
+        self.by_deadline.pop_first();
+        self.by_seq.remove(&seq);
+        Some(seq)
+    }
+
+    pub(super) fn encode(&self, out: &mut Writer) {
+        out.u64(self.by_seq.len() as u64);
+        for (seq, deadline) in &self.by_seq {
+            out.u64(*seq);
+            out.i64(*deadline);
+        }
+    }
+
+    pub(super) fn decode(input: &mut Reader) -> Result<Ttls, Damaged> {
+        let mut ttls = Ttls::default();
+        for _ in 0..input.count(MAX_TTLS, "ttl count")? {
+            let seq = input.u64("ttl sequence")?;
+            ttls.set(seq, input.i64("ttl deadline")?);
+        }
+        Ok(ttls)
+    }
+}
+
+impl StreamMachine {
+    /// The earliest time at which a tick would remove something, nanoseconds since 1970.
+    pub fn next_expiry_ns(&self) -> Option<i64> {
+        let ttl = self.ttls.by_deadline.first().map(|(deadline, _)| *deadline);
+        let state = self.store.state();
+        let aged = (self.config.max_age_ns > 0 && state.messages > 0)
+            .then(|| state.first_time_ns.saturating_add(self.config.max_age_ns));
+        ttl.into_iter().chain(aged).min()
+    }
+
+    /// Removes what is too old at the stream's time.
+    pub(super) fn expire(&mut self, changes: &mut Changes) -> Result<(), messages::Error> {
+        self.dedupe
+            .expire(self.now_ns, self.config.duplicate_window_ns);
+        while let Some(seq) = self.ttls.pop_due(self.now_ns) {
+            if self.store.remove(seq, Erase::No)? {
+                changes.removed(seq, seq);
+            }
+        }
+        if self.config.max_age_ns > 0 {
+            self.expire_aged(changes)?;
+        }
+        if !self.ttls.by_seq.is_empty() {
+            self.ttls.forget_below(self.store.state().first_seq);
+        }
+        Ok(())
+    }
+
+    fn expire_aged(&mut self, changes: &mut Changes) -> Result<(), messages::Error> {
+        let youngest_ns = self.now_ns.saturating_sub(self.config.max_age_ns);
+        let state = self.store.state();
+        if state.messages == 0 || state.first_time_ns > youngest_ns {
+            return Ok(());
+        }
+        let keep_from = self.store.seq_at_time(youngest_ns.saturating_add(1))?;
+        if self.ttls.by_seq.range(..keep_from).next().is_none() {
+            self.store.compact(keep_from)?;
+        } else {
+            self.remove_aged_below(keep_from)?;
+        }
+        changes.removed(state.first_seq, keep_from - 1);
+        Ok(())
+    }
+
+    /// Removes messages below `keep_from`, but not those that have their own time to live.
+    fn remove_aged_below(&mut self, keep_from: u64) -> Result<(), messages::Error> {
+        let everything = Filters::everything();
+        let mut next = self.store.next_matching(&everything, 0);
+        while let Some(seq) = next.filter(|seq| *seq < keep_from) {
+            if !self.ttls.by_seq.contains_key(&seq) {
+                self.store.remove(seq, Erase::No)?;
+            }
+            next = self.store.next_matching(&everything, seq + 1);
+        }
+        Ok(())
+    }
+}
