@@ -116,3 +116,140 @@ pub(crate) fn is_wildcard(token: &[u8]) -> bool {
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x0c)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn validity() {
+        let check = |subject: &str, subscribe: bool, publish: bool| {
+            assert_eq!(
+                is_valid_subscribe(subject.as_bytes()),
+                subscribe,
+                "{subject:?}"
+            );
+            assert_eq!(is_valid_publish(subject.as_bytes()), publish, "{subject:?}");
+        };
+        check("foo", true, true);
+        check("foo.bar", true, true);
+        check("$SYS.x", true, true);
+        check("foo.*", true, false);
+        check("*", true, false);
+        check(">", true, false);
+        check("foo.>", true, false);
+        check("foo*.>bar.**", true, true);
+        check("foo.>.bar", false, false);
+        check("", false, false);
+        check(".", false, false);
+        check("foo.", false, false);
+        check(".foo", false, false);
+        check("foo..bar", false, false);
+        check("foo bar", false, false);
+        check("foo\tbar", false, false);
+        check("foo\rbar", false, false);
+        check("foo\nbar", false, false);
+        check("foo\x0cbar", false, false);
+        check("föö.\u{0}", true, true);
+    }
+
+    #[test]
+    fn matching() {
+        let check = |filter: &str, literal: &str, expected: bool| {
+            let matched = matches(filter.as_bytes(), literal.as_bytes());
+            assert_eq!(matched, expected, "{filter:?} {literal:?}");
+        };
+        check("foo", "foo", true);
+        check("foo", "foo.bar", false);
+        check("foo.bar", "foo", false);
+        check("foo.*", "foo.bar", true);
+        check("foo.*", "foo", false);
+        check("foo.*", "foo.bar.baz", false);
+        check("*.bar", "foo.bar", true);
+        check("foo.>", "foo", false);
+        check("foo.>", "foo.bar", true);
+        check("foo.>", "foo.bar.baz", true);
+        check(">", "foo", true);
+        check("foo*", "foobar", false);
+        check("foo*", "foo*", true);
+    }
+
+    #[test]
+    fn relations() {
+        let check = |a: &str, b: &str, overlap: bool, subset: bool| {
+            assert_eq!(
+                overlaps(a.as_bytes(), b.as_bytes()),
+                overlap,
+                "{a:?} overlaps {b:?}"
+            );
+            assert_eq!(
+                is_subset(a.as_bytes(), b.as_bytes()),
+                subset,
+                "{a:?} within {b:?}"
+            );
+        };
+        check("foo", "foo", true, true);
+        check("foo", "bar", false, false);
+        check("foo.bar", "foo.*", true, true);
+        check("foo.*", "foo.bar", true, false);
+        check("foo.*", "*.bar", true, false);
+        check("foo.*", "foo.>", true, true);
+        check("foo.>", "foo.*", true, false);
+        check("foo.>", ">", true, true);
+        check(">", "foo.>", true, false);
+        check("foo", "foo.>", false, false);
+        check("foo.>", "foo", false, false);
+        check("*.*", "*", false, false);
+        check("foo.*.baz", "foo.bar.>", true, false);
+    }
+
+    fn filter() -> impl Strategy<Value = String> {
+        let token = prop_oneof!["[ab]", Just("*".to_owned())];
+        (proptest::collection::vec(token, 0..4), any::<bool>()).prop_map(|(mut tokens, rest)| {
+            if rest || tokens.is_empty() {
+                tokens.push(">".to_owned());
+            }
+            tokens.join(".")
+        })
+    }
+
+    /// Every literal of up to five tokens out of `a`, `b` and `c`. Filters of up to four tokens
+    /// out of `a` and `b` cannot differ beyond that.
+    fn literals() -> Vec<String> {
+        let mut all = vec![String::new()];
+        let mut longest = all.clone();
+        for _ in 0..5 {
+            longest = longest
+                .iter()
+                .flat_map(|head| {
+                    ["a", "b", "c"].map(|token| {
+                        if head.is_empty() {
+                            token.to_owned()
+                        } else {
+                            format!("{head}.{token}")
+                        }
+                    })
+                })
+                .collect();
+            all.extend(longest.clone());
+        }
+        all.remove(0);
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn relations_agree_with_matching(a in filter(), b in filter()) {
+            let (a, b) = (a.as_bytes(), b.as_bytes());
+            let pairs: Vec<(bool, bool)> = literals()
+                .iter()
+                .map(|literal| (matches(a, literal.as_bytes()), matches(b, literal.as_bytes())))
+                .collect();
+            prop_assert_eq!(overlaps(a, b), pairs.iter().any(|(in_a, in_b)| *in_a && *in_b));
+            prop_assert_eq!(is_subset(a, b), pairs.iter().all(|(in_a, in_b)| !in_a || *in_b));
+        }
+    }
+}

@@ -1,7 +1,25 @@
 //! The interest index: which subscriptions want a given subject.
+//!
+//! Most subscriptions are literal, and one hash lookup of the whole subject finds them, however
+//! many there are. Subscriptions with wildcards live apart in a trie of tokens, so that the walk
+//! through it stays short.
+
+mod interest;
+mod literals;
+mod matches;
+#[cfg(test)]
+mod tests;
+mod wildcards;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use ahash::RandomState;
+
+use crate::is_literal;
+use literals::Literals;
+pub use matches::{Matches, QueueMatch};
+use wildcards::Wildcards;
 
 /// Counts the changes of a [`Sublist`]. It can be read without holding the list's lock, so that a
 /// cached answer is checked without touching the list.
@@ -10,6 +28,7 @@ pub struct Generation(Arc<AtomicU64>);
 
 impl Generation {
     /// The number of changes so far.
+    #[inline]
     pub fn current(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
@@ -19,63 +38,26 @@ impl Generation {
     }
 }
 
-/// The subscriptions interested in one subject. Reused from match to match without allocating.
-#[derive(Clone, Debug)]
-pub struct Matches<T> {
-    plain: Vec<T>,
-    queues: Vec<QueueMatch<T>>,
-}
-
-/// The members of one queue group that are interested; exactly one of them gets the message.
-#[derive(Clone, Debug)]
-pub struct QueueMatch<T> {
-    pub name: Vec<u8>,
-    pub members: Vec<T>,
-}
-
-impl<T> Default for Matches<T> {
-    fn default() -> Matches<T> {
-        Matches {
-            plain: Vec::new(),
-            queues: Vec::new(),
-        }
-    }
-}
-
-impl<T> Matches<T> {
-    /// Subscriptions outside any queue group; every one of them gets the message.
-    pub fn plain(&self) -> &[T] {
-        &self.plain
-    }
-
-    /// Queue groups, each named once even when its members subscribe with different filters.
-    pub fn queues(&self) -> &[QueueMatch<T>] {
-        &self.queues
-    }
-
-    /// Whether nobody is interested.
-    pub fn is_empty(&self) -> bool {
-        self.plain.is_empty() && self.queues.is_empty()
-    }
-
-    /// Forgets the matches and keeps the memory.
-    pub fn clear(&mut self) {
-        self.plain.clear();
-        self.queues.clear();
-    }
-}
-
 /// The interest index of one account.
+///
+/// Answers come in an order that depends on the changes made to the list and on nothing else.
 #[derive(Debug)]
 pub struct Sublist<T> {
-    entries: Vec<(Vec<u8>, Option<Vec<u8>>, T)>,
+    literals: Literals<T>,
+    wildcards: Wildcards<T>,
+    /// Keyed per list, so that nobody can choose subjects that collide.
+    hasher: RandomState,
+    count: usize,
     generation: Generation,
 }
 
 impl<T> Default for Sublist<T> {
     fn default() -> Sublist<T> {
         Sublist {
-            entries: Vec::new(),
+            literals: Literals::default(),
+            wildcards: Wildcards::default(),
+            hasher: RandomState::new(),
+            count: 0,
             generation: Generation::default(),
         }
     }
@@ -87,69 +69,82 @@ impl<T: Clone + PartialEq> Sublist<T> {
     }
 
     /// Adds a subscription. The same value may be added for several subjects, and more than once.
+    ///
+    /// The subject should be valid, see [`crate::is_valid_subscribe`]; others match what
+    /// [`crate::matches`] says.
     pub fn insert(&mut self, subject: &[u8], queue: Option<&[u8]>, value: T) {
-        self.entries
-            .push((subject.to_vec(), queue.map(<[u8]>::to_vec), value));
+        let interest = if is_literal(subject) {
+            self.literals.get_or_insert(&self.hasher, subject)
+        } else {
+            self.wildcards.get_or_insert(&self.hasher, subject)
+        };
+        interest.add(queue, value);
+        self.count += 1;
         self.generation.bump();
     }
 
     /// Removes one subscription equal to `value`. Returns whether there was one.
     pub fn remove(&mut self, subject: &[u8], queue: Option<&[u8]>, value: &T) -> bool {
-        let found = self
-            .entries
-            .iter()
-            .position(|(s, q, v)| s == subject && q.as_deref() == queue && v == value);
-        let Some(index) = found else { return false };
-        self.entries.remove(index);
-        self.generation.bump();
-        true
+        let removed = if is_literal(subject) {
+            self.literals.remove(&self.hasher, subject, queue, value)
+        } else {
+            self.wildcards.remove(&self.hasher, subject, queue, value)
+        };
+        if removed {
+            self.count -= 1;
+            self.generation.bump();
+        }
+        removed
     }
 
     /// Replaces the content of `out` with everyone interested in the literal `subject`.
+    #[inline]
     pub fn match_into(&self, subject: &[u8], out: &mut Matches<T>) {
         out.clear();
-        for (filter, queue, value) in &self.entries {
-            if !crate::matches(filter, subject) {
-                continue;
-            }
-            let Some(queue) = queue else {
-                out.plain.push(value.clone());
-                continue;
-            };
-            match out.queues.iter_mut().find(|group| &group.name == queue) {
-                Some(group) => group.members.push(value.clone()),
-                None => out.queues.push(QueueMatch {
-                    name: queue.clone(),
-                    members: vec![value.clone()],
-                }),
-            }
+        if let Some(interest) = self.literals.get(&self.hasher, subject) {
+            out.add(interest);
         }
+        self.wildcards.visit(&self.hasher, subject, |interest| {
+            out.add(interest);
+            true
+        });
     }
 
     /// Whether anybody is interested in the literal `subject`.
+    #[inline]
     pub fn has_interest(&self, subject: &[u8]) -> bool {
-        self.entries
-            .iter()
-            .any(|(filter, _, _)| crate::matches(filter, subject))
+        if self.literals.get(&self.hasher, subject).is_some() {
+            return true;
+        }
+        let mut found = false;
+        self.wildcards.visit(&self.hasher, subject, |_| {
+            found = true;
+            false
+        });
+        found
     }
 
     /// Calls `visit` with subject, queue and value of every subscription, in a stable order.
     pub fn for_each(&self, mut visit: impl FnMut(&[u8], Option<&[u8]>, &T)) {
-        for (subject, queue, value) in &self.entries {
-            visit(subject, queue.as_deref(), value);
-        }
+        self.literals.for_each(|subject, interest| {
+            interest.for_each(|queue, value| visit(subject, queue, value));
+        });
+        self.wildcards.for_each(|subject, interest| {
+            interest.for_each(|queue, value| visit(subject, queue, value));
+        });
     }
 
     /// The number of subscriptions.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.count
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.count == 0
     }
 
     /// The number of changes so far.
+    #[inline]
     pub fn generation(&self) -> u64 {
         self.generation.current()
     }
@@ -158,4 +153,10 @@ impl<T: Clone + PartialEq> Sublist<T> {
     pub fn generation_handle(&self) -> Generation {
         self.generation.clone()
     }
+}
+
+/// Hash tables here store half a hash beside each index: growing a table then needs no key, and
+/// looking up a wrong key is rare. Both halves of the word that the table sees must vary.
+fn widen(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
