@@ -48,6 +48,14 @@ impl Filters {
         &self.patterns
     }
 
+    /// The pattern, if it is only one and without wildcards.
+    pub(crate) fn literal(&self) -> Option<&[u8]> {
+        match &self.patterns[..] {
+            [pattern] if subject::is_literal(pattern) => Some(pattern),
+            _ => None,
+        }
+    }
+
     pub fn is_everything(&self) -> bool {
         self.patterns.is_empty()
     }

@@ -14,10 +14,13 @@
 mod error;
 mod filters;
 mod index;
+mod memory;
 mod message;
+mod message_store;
 mod store;
 
 pub use error::Error;
 pub use filters::Filters;
+pub use memory::MemoryStore;
 pub use message::{Erase, MESSAGE_SIZE_BYTES_MAX, Purge, ReadLimits, State, StoredMessage};
-pub use store::MessageStore;
+pub use message_store::MessageStore;
