@@ -25,6 +25,8 @@
 pub mod flags;
 pub mod options;
 mod problem;
+mod read;
+mod syntax;
 pub mod value;
 
 use std::io;
@@ -32,22 +34,11 @@ use std::path::Path;
 
 pub use options::Options;
 pub use problem::{Position, Problem, Problems};
+pub use syntax::parse;
 pub use value::{Entry, Map, Node, Value};
 
 /// Where files and variables come from.
 pub struct Source<'a> {
     pub read_file: &'a dyn Fn(&Path) -> io::Result<String>,
     pub environment: &'a dyn Fn(&str) -> Option<String>,
-}
-
-/// Parses a file and everything it includes.
-pub fn parse(_path: &Path, _source: &Source<'_>) -> Result<Map, Problems> {
-    Ok(Map::default())
-}
-
-impl Options {
-    /// Reads a configuration file, without flags.
-    pub fn read(_path: &Path, _source: &Source<'_>) -> Result<Options, Problems> {
-        Ok(Options::default())
-    }
 }

@@ -8,6 +8,7 @@ mod limits;
 mod logging;
 mod resolver;
 mod tls;
+mod validate;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ pub use limits::{Limits, WriteTimeout};
 pub use logging::Logging;
 pub use resolver::{DirectoryKind, OperatorSource, Resolver};
 pub use tls::{CertificatePair, HandshakeFirst, OcspPeer, Tls, TlsVersion};
+
+/// The port clients expect.
+pub const DEFAULT_PORT: u16 = 4222;
 
 /// A port to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +113,7 @@ impl Default for Options {
         Self {
             config_file: None,
             host: "0.0.0.0".into(),
-            port: Port::Fixed(4222),
+            port: Port::Fixed(DEFAULT_PORT),
             client_advertise: None,
             server_name: None,
             server_tags: Vec::new(),

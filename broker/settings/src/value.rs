@@ -56,4 +56,18 @@ impl Map {
     pub fn get(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
+
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.key == key)
+    }
+
+    pub(crate) fn insert(&mut self, mut entry: Entry) {
+        match self.get_mut(&entry.key) {
+            Some(earlier) => {
+                entry.used_as_variable |= earlier.used_as_variable;
+                *earlier = entry;
+            }
+            None => self.entries.push(entry),
+        }
+    }
 }

@@ -54,15 +54,16 @@ pub enum ConnectionType {
 pub struct Permissions {
     pub publish: SubjectPermission,
     pub subscribe: SubjectPermission,
-    /// Permission to answer, for users that may not publish to reply subjects otherwise.
+    /// Permission to answer, for users that may not publish to reply subjects otherwise. With it
+    /// a user without a list of allowed subjects may publish nothing but answers.
     pub responses: Option<ResponsePermission>,
 }
 
 /// Subjects, or for subscriptions `subject queue` pairs. Everything is allowed if `allow` is
-/// empty, except what `deny` names.
+/// absent and nothing if it is empty; what `deny` names is denied in any case.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SubjectPermission {
-    pub allow: Vec<String>,
+    pub allow: Option<Vec<String>>,
     pub deny: Vec<String>,
 }
 

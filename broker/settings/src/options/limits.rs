@@ -27,6 +27,11 @@ pub struct Limits {
     pub lame_duck_grace_period: Duration,
 }
 
+impl Limits {
+    /// The largest payload the protocol can carry, which stands for having no limit.
+    pub const NO_PAYLOAD_LIMIT: u32 = i32::MAX as u32;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

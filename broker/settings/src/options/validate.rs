@@ -1,0 +1,111 @@
+//! What must hold between options, whether they come from the file or from flags.
+
+use crate::options::{Credentials, Limits, Options};
+use crate::{Problem, Problems};
+
+impl Options {
+    /// Refuses options that a server could not run with.
+    pub fn validate(&self) -> Result<(), Problems> {
+        let checks = [
+            self.limits_agree(),
+            self.names_are_words(),
+            self.no_auth_user_exists(),
+            self.operators_rule_alone(),
+            self.clustered(),
+        ];
+        let problems: Vec<Problem> = checks
+            .into_iter()
+            .filter_map(Result::err)
+            .map(Problem::general)
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Problems(problems))
+        }
+    }
+
+    fn limits_agree(&self) -> Result<(), String> {
+        let limits = &self.limits;
+        if limits.lame_duck_grace_period >= limits.lame_duck_duration {
+            return Err(format!(
+                "lame duck grace period ({:?}) should be strictly lower than lame duck duration ({:?})",
+                limits.lame_duck_grace_period, limits.lame_duck_duration
+            ));
+        }
+        let payload = limits.max_payload_bytes;
+        if payload != Limits::NO_PAYLOAD_LIMIT && u64::from(payload) > limits.max_pending_bytes {
+            return Err(format!(
+                "max_payload ({payload}) cannot be higher than max_pending ({})",
+                limits.max_pending_bytes
+            ));
+        }
+        Ok(())
+    }
+
+    fn names_are_words(&self) -> Result<(), String> {
+        let has_space = |name: &Option<String>| name.as_ref().is_some_and(|n| n.contains(' '));
+        if has_space(&self.server_name) {
+            return Err("server name cannot contain spaces".into());
+        }
+        if has_space(&self.cluster.name) {
+            return Err("cluster name cannot contain spaces".into());
+        }
+        Ok(())
+    }
+
+    fn no_auth_user_exists(&self) -> Result<(), String> {
+        let Some(name) = &self.no_auth_user else {
+            return Ok(());
+        };
+        if !self.operators.is_empty() {
+            return Err("no_auth_user not compatible with Trusted Operator".into());
+        }
+        let of_accounts = self.accounts.iter().flat_map(|account| &account.users);
+        let mut users = self.authorization.users.iter().chain(of_accounts);
+        let exists = users.any(|user| match &user.credentials {
+            Credentials::Password { user, .. } => user == name,
+            Credentials::Nkey(key) => key == name,
+        });
+        if !exists {
+            return Err(format!(
+                "no_auth_user: \"{name}\" not present as user or nkey in authorization block or \
+                 account configuration"
+            ));
+        }
+        Ok(())
+    }
+
+    /// With operators, accounts and users come from their JWTs and from nowhere else.
+    fn operators_rule_alone(&self) -> Result<(), String> {
+        if self.operators.is_empty() {
+            return match self.default_sentinel {
+                Some(_) => Err("default sentinel requires operators and accounts".into()),
+                None => Ok(()),
+            };
+        }
+        if !self.accounts.is_empty() {
+            return Err("operators do not allow Accounts to be configured directly".into());
+        }
+        if !self.authorization.users.is_empty() {
+            return Err("operators do not allow users to be configured directly".into());
+        }
+        if !self.trusted_keys.is_empty() {
+            return Err("conflicting options: give either operators or trusted keys".into());
+        }
+        Ok(())
+    }
+
+    fn clustered(&self) -> Result<(), String> {
+        if !self.jetstream.enabled || self.cluster.port.is_none() {
+            return Ok(());
+        }
+        if self.server_name.is_none() {
+            return Err("jetstream cluster requires `server_name` to be set".into());
+        }
+        if self.cluster.name.is_none() {
+            return Err("jetstream cluster requires `cluster.name` to be set".into());
+        }
+        Ok(())
+    }
+}
