@@ -1,0 +1,323 @@
+//! The task of one connection: waits for its socket, reads, and writes what others could not.
+//!
+//! An idle connection owns no buffer: every thread reads into one of its own, and only an operation
+//! cut in two at the end of a read is kept until the rest arrives.
+
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    io::{self, ErrorKind},
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::BufMut;
+use tokio::{io::AsyncReadExt, io::AsyncWrite, net::TcpStream};
+use tokio_rustls::server::TlsStream;
+use wire::{CloseReason, ConnectOptions};
+
+use super::Next;
+use crate::{
+    batch,
+    connection::{Connection, wish},
+    outbound::Writer,
+};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// Operations longer than this are gathered in a buffer of their own size.
+const GATHER_BYTES: usize = 16 * 1024;
+/// Reads of one turn; then other connections have theirs.
+const READS_PER_TURN: usize = 8;
+/// How long a publisher waits when a reader of its messages is far behind.
+const STALL: Duration = Duration::from_millis(4);
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The protocol of one kind of connection.
+pub(crate) trait Protocol: Send {
+    /// Acts on every complete operation of `buf`. Returns how many bytes are done with.
+    fn process(&mut self, buf: &[u8]) -> (usize, Next);
+    fn login(
+        &mut self,
+        options: Box<ConnectOptions>,
+    ) -> impl Future<Output = Result<(), Next>> + Send;
+    fn login_again(&mut self) -> impl Future<Output = Result<(), Next>> + Send;
+    fn end(&mut self);
+    /// Whether this connection waits when its targets are far behind.
+    fn stalls(&self) -> bool;
+}
+
+/// Why a turn ended without waiting for the socket.
+enum Turn {
+    Login(Box<ConnectOptions>),
+    LoginAgain,
+    Stall,
+    End,
+}
+
+/// The TLS half of a connection, which only its task may touch. Plain sockets are in
+/// [`Connection`].
+pub(crate) type Tls = Option<Box<TlsStream<TcpStream>>>;
+
+pub(crate) struct Driver<P> {
+    connection: Arc<Connection>,
+    protocol: P,
+    tls: Tls,
+    /// The beginning of an operation whose rest has not arrived.
+    leftover: Vec<u8>,
+    /// Bytes `leftover` must grow to before parsing it again makes sense.
+    needed: usize,
+    /// `leftover` was put aside complete or not: look at it before reading.
+    unread: bool,
+}
+
+impl<P: Protocol> Driver<P> {
+    pub fn new(connection: Arc<Connection>, protocol: P, tls: Tls) -> Driver<P> {
+        Driver {
+            connection,
+            protocol,
+            tls,
+            leftover: Vec::new(),
+            needed: 0,
+            unread: false,
+        }
+    }
+
+    /// Starts with bytes that were read before this driver existed.
+    pub fn with_leftover(mut self, leftover: Vec<u8>) -> Driver<P> {
+        self.unread = !leftover.is_empty();
+        self.leftover = leftover;
+        self
+    }
+
+    /// Runs the connection to its end.
+    pub async fn run(mut self) {
+        loop {
+            let turn = poll_fn(|cx| self.turn(cx)).await;
+            let goes_on = match turn {
+                Turn::Login(options) => Box::pin(self.protocol.login(options)).await,
+                Turn::LoginAgain => Box::pin(self.protocol.login_again()).await,
+                Turn::Stall => {
+                    tokio::time::sleep(STALL).await;
+                    Ok(())
+                }
+                Turn::End => break,
+            };
+            self.connection.flush();
+            if goes_on.is_err() {
+                break;
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Writes what can be written, closes the socket, forgets the connection.
+    async fn finish(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            // The last words of a TLS connection; a peer that does not read them is not waited for.
+            poll_fn(|cx| Poll::Ready(drop(write_tls(&self.connection, tls, cx)))).await;
+        } else {
+            self.connection.flush();
+        }
+        self.protocol.end();
+        self.connection.drop_socket();
+        self.tls = None;
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        self.connection.register(cx.waker());
+        if self.connection.is_closed() {
+            return Poll::Ready(Turn::End);
+        }
+        if self.connection.take_wishes() & wish::REAUTHENTICATE != 0 {
+            return Poll::Ready(Turn::LoginAgain);
+        }
+        if let Err(error) = self.write(cx) {
+            self.lost(CloseReason::WriteError, &error);
+            return Poll::Ready(Turn::End);
+        }
+        for _ in 0..READS_PER_TURN {
+            let step = if self.unread {
+                self.process_leftover()
+            } else {
+                ready!(self.read(cx))
+            };
+            match step {
+                Ok(Step::Done) => {}
+                Ok(Step::Leave(turn)) => return Poll::Ready(turn),
+                Err(error) => {
+                    self.lost(CloseReason::ReadError, &error);
+                    return Poll::Ready(Turn::End);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn lost(&self, reason: CloseReason, error: &io::Error) {
+        let reason = match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => CloseReason::ClientClosed,
+            _ => reason,
+        };
+        self.connection.close(reason);
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            return write_tls(&self.connection, tls, cx);
+        }
+        while self.connection.is_blocked() {
+            let ready = self
+                .connection
+                .with_socket(|socket| socket.poll_write_ready(cx));
+            match ready {
+                Some(Poll::Ready(ready)) => ready?,
+                Some(Poll::Pending) | None => return Ok(()),
+            }
+            self.connection.unblock();
+            self.connection.flush();
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
+        if self.needed > GATHER_BYTES {
+            return self.read_long(cx);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            scratch.extend_from_slice(&self.leftover);
+            scratch.reserve(READ_BYTES);
+            let mut room = scratch.limit(READ_BYTES);
+            ready!(read_some(&self.connection, &mut self.tls, &mut room, cx))?;
+            Poll::Ready(Ok(self.process(scratch)))
+        })
+    }
+
+    /// Reads the rest of one long operation, and nothing behind it, into its own buffer.
+    fn read_long(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
+        let missing = self.needed - self.leftover.len();
+        self.leftover.reserve_exact(missing);
+        let mut room = (&mut self.leftover).limit(missing);
+        ready!(read_some(&self.connection, &mut self.tls, &mut room, cx))?;
+        if self.leftover.len() < self.needed {
+            self.note_activity();
+            return Poll::Ready(Ok(Step::Done));
+        }
+        Poll::Ready(Ok(self.process_leftover()?))
+    }
+
+    fn process_leftover(&mut self) -> io::Result<Step> {
+        self.unread = false;
+        let whole = std::mem::take(&mut self.leftover);
+        Ok(self.process(&whole))
+    }
+
+    /// Lets the protocol act on `buf`, writes what came of it, and keeps the unfinished end.
+    fn process(&mut self, buf: &[u8]) -> Step {
+        self.note_activity();
+        let ((done, next), stalled) = batch::run_watching_stall(|| self.protocol.process(buf));
+        let rest = &buf[done..];
+        self.leftover.clear();
+        self.leftover.extend_from_slice(rest);
+        if rest.is_empty() && self.leftover.capacity() > 0 {
+            self.leftover = Vec::new();
+        }
+        self.needed = 0;
+        match next {
+            Next::Read { needed } => self.needed = needed,
+            Next::Login(options) => {
+                self.unread = !rest.is_empty();
+                return Step::Leave(Turn::Login(options));
+            }
+            Next::Close => return Step::Leave(Turn::End),
+        }
+        if stalled && self.protocol.stalls() {
+            return Step::Leave(Turn::Stall);
+        }
+        Step::Done
+    }
+
+    fn note_activity(&self) {
+        self.connection
+            .last_in_ms
+            .store(self.connection.age_ms(), Ordering::Relaxed);
+    }
+}
+
+enum Step {
+    Done,
+    Leave(Turn),
+}
+
+/// Reads at least one byte. The end of the stream is an error here.
+fn read_some(
+    connection: &Connection,
+    tls: &mut Tls,
+    room: &mut impl BufMut,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if let Some(tls) = tls {
+        let read = ready!(pin!(tls.read_buf(room)).poll(cx))?;
+        return Poll::Ready(if read == 0 {
+            Err(ErrorKind::UnexpectedEof.into())
+        } else {
+            Ok(())
+        });
+    }
+    loop {
+        let outcome = connection.with_socket(|socket| {
+            ready!(socket.poll_read_ready(cx))?;
+            Poll::Ready(socket.try_read_buf(room))
+        });
+        match outcome {
+            None | Some(Poll::Ready(Ok(0))) => {
+                return Poll::Ready(Err(ErrorKind::UnexpectedEof.into()));
+            }
+            Some(Poll::Pending) => return Poll::Pending,
+            Some(Poll::Ready(Ok(_))) => return Poll::Ready(Ok(())),
+            Some(Poll::Ready(Err(error)))
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Some(Poll::Ready(Err(error))) => return Poll::Ready(Err(error)),
+        }
+    }
+}
+
+/// Writes what waits through TLS, as far as it goes without waiting; wakes the task for the rest.
+fn write_tls(
+    connection: &Connection,
+    tls: &mut TlsStream<TcpStream>,
+    cx: &mut Context<'_>,
+) -> io::Result<()> {
+    loop {
+        let Some(mut chunk) = connection.out.lock().take_for(Writer::Writing) else {
+            break;
+        };
+        let poll = pin!(&mut *tls).poll_write(cx, chunk.rest());
+        let written = match &poll {
+            Poll::Ready(Ok(written)) => *written,
+            _ => 0,
+        };
+        chunk.advance(written);
+        let state = if poll.is_pending() {
+            Writer::Blocked
+        } else {
+            Writer::Nobody
+        };
+        connection.out.lock().put_back(chunk, written, state);
+        match poll {
+            Poll::Ready(result) => drop(result?),
+            Poll::Pending => return Ok(()),
+        }
+    }
+    match pin!(tls).poll_flush(cx) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Ok(()),
+    }
+}

@@ -1,0 +1,246 @@
+//! New client connections, up to the point where their driver takes over.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, rustls, server::TlsStream};
+use wire::{Error, ServerInfo, encode};
+
+use crate::{
+    auth::PeerTls,
+    batch,
+    client::{
+        Session,
+        drive::{Driver, Tls},
+    },
+    connection::{Connection, NewConnection},
+    delivery::OriginKind,
+    hub::{Hub, Phase},
+    info,
+    options::{HandshakeFirst, TlsOptions},
+};
+
+/// Pauses after a failed accept: descriptors may be free again by then.
+const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
+const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// First byte of every TLS handshake record.
+const TLS_HANDSHAKE_BYTE: u8 = 0x16;
+
+impl Hub {
+    /// Accepts clients until lame duck mode or shutdown closes the listener.
+    pub async fn serve_clients(self: &Arc<Self>, listener: TcpListener) {
+        learn_port(&self.client_port, &listener);
+        let hub = self.clone();
+        self.accept_until(Phase::LameDuck, listener, move |stream, peer| {
+            hub.clone().welcome(stream, peer);
+        })
+        .await;
+    }
+
+    /// Calls `welcome` with every accepted connection until the hub reaches `end`.
+    pub(crate) async fn accept_until(
+        &self,
+        end: Phase,
+        listener: TcpListener,
+        welcome: impl Fn(TcpStream, SocketAddr),
+    ) {
+        let mut pause = ACCEPT_PAUSE_MIN;
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.reached(end) => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    pause = ACCEPT_PAUSE_MIN;
+                    welcome(stream, peer);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed, trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(ACCEPT_PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        // Small messages must not wait for each other; a socket that refuses the option works too.
+        let _ = stream.set_nodelay(true);
+        let greeting = Greeting::new(&self, peer);
+        if self.clients.lock().len() >= self.limits().max_connections {
+            tokio::spawn(refuse(stream, greeting));
+            return;
+        }
+        match self.options().tls.clone() {
+            Some(tls) => {
+                tokio::spawn(secure(self, stream, greeting, tls));
+            }
+            None => {
+                let driver = self.start_client(Io::Plain(stream), greeting, true);
+                tokio::spawn(driver.run());
+            }
+        }
+    }
+
+    fn start_client(self: &Arc<Self>, io: Io, greeting: Greeting, greet: bool) -> Driver<Session> {
+        let (socket, tls, facts) = match io {
+            Io::Plain(stream) => (Some(stream), None, None),
+            Io::Tls(stream) => {
+                let facts = peer_tls(&stream);
+                (None, Some(stream), Some(Box::new(facts)))
+            }
+        };
+        let connection = Connection::new(NewConnection {
+            id: greeting.cid,
+            kind: OriginKind::Client,
+            peer: greeting.peer,
+            socket,
+            max_pending: self.limits().max_pending,
+            tls: facts,
+            nonce: greeting.nonce.into(),
+        });
+        if self.authenticator().auth_required() {
+            let limit_ms = self.limits().auth_timeout.as_millis() as u64;
+            connection.deadline_ms.store(limit_ms, Ordering::Relaxed);
+        }
+        self.clients
+            .lock()
+            .insert(connection.id, connection.clone());
+        if greet {
+            let info = &greeting.info;
+            batch::run(|| connection.send(0, |out| encode::info(out, info)));
+        }
+        if self.phase() == Phase::Stopped {
+            connection.close(wire::CloseReason::ServerShutdown);
+        }
+        let session = Session::new(self.clone(), connection.clone());
+        Driver::new(connection, session, tls as Tls)
+    }
+}
+
+/// What a connection is told first.
+struct Greeting {
+    cid: u64,
+    peer: SocketAddr,
+    nonce: String,
+    info: Box<ServerInfo>,
+}
+
+impl Greeting {
+    fn new(hub: &Hub, peer: SocketAddr) -> Greeting {
+        let cid = hub.next_id();
+        let wanted = hub.authenticator().nonce_required();
+        let nonce = if wanted { info::nonce() } else { String::new() };
+        let info = Box::new(hub.first_info(cid, peer.ip().to_canonical().to_string(), &nonce));
+        Greeting {
+            cid,
+            peer,
+            nonce,
+            info,
+        }
+    }
+
+    fn line(&self) -> Vec<u8> {
+        let mut line = Vec::new();
+        encode::info(&mut line, &self.info);
+        line
+    }
+}
+
+enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+async fn refuse(mut stream: TcpStream, greeting: Greeting) {
+    let mut line = greeting.line();
+    let text = Error::MaxConnections.text().unwrap_or_default();
+    encode::err(&mut line, &text);
+    // A client that does not wait for the reason does not learn it.
+    let _ = stream.write_all(&line).await;
+}
+
+/// A client on a port with TLS: finds out who speaks first, and what.
+async fn secure(hub: Arc<Hub>, mut stream: TcpStream, greeting: Greeting, tls: TlsOptions) {
+    let handshake_first = match tls.handshake_first {
+        HandshakeFirst::No => false,
+        HandshakeFirst::Yes => true,
+        HandshakeFirst::Auto(pause) => {
+            matches!(timeout(pause, speaks_tls(&stream)).await, Ok(true))
+        }
+    };
+    if !handshake_first && stream.write_all(&greeting.line()).await.is_err() {
+        return;
+    }
+    let Ok(speaks_tls) = timeout(tls.timeout, speaks_tls(&stream)).await else {
+        return;
+    };
+    if !speaks_tls {
+        if tls.allow_non_tls && !handshake_first {
+            hub.start_client(Io::Plain(stream), greeting, false)
+                .run()
+                .await;
+        } else {
+            let mut line = Vec::new();
+            encode::err(&mut line, &Error::TlsRequired.text().unwrap_or_default());
+            let _ = stream.write_all(&line).await;
+        }
+        return;
+    }
+    let handshake = TlsAcceptor::from(tls.config.clone()).accept(stream);
+    match timeout(tls.timeout, handshake).await {
+        Ok(Ok(stream)) => {
+            let io = Io::Tls(Box::new(stream));
+            let driver = hub.start_client(io, greeting, handshake_first);
+            Box::pin(driver.run()).await;
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(cid = greeting.cid, peer = %greeting.peer, %error, "tls handshake failed");
+        }
+        Err(_) => {
+            tracing::debug!(cid = greeting.cid, peer = %greeting.peer, "tls handshake timed out");
+        }
+    }
+}
+
+async fn speaks_tls(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    matches!(stream.peek(&mut first).await, Ok(1) if first[0] == TLS_HANDSHAKE_BYTE)
+}
+
+fn peer_tls(stream: &TlsStream<TcpStream>) -> PeerTls {
+    let session = stream.get_ref().1;
+    let version = match session.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
+        _ => "1.3",
+    };
+    let suite = session.negotiated_cipher_suite();
+    let cipher = suite
+        .and_then(|suite| suite.suite().as_str())
+        .unwrap_or_default();
+    let certificates = session.peer_certificates().unwrap_or_default();
+    PeerTls {
+        version,
+        cipher: cipher.replacen("TLS13_", "TLS_", 1),
+        certificates: certificates.iter().map(|der| der.to_vec()).collect(),
+    }
+}
+
+/// Sets a port that was configured as 0 to the one the system chose.
+pub(crate) fn learn_port(port: &AtomicU64, listener: &TcpListener) {
+    if let (Ok(address), 0) = (listener.local_addr(), port.load(Ordering::Relaxed)) {
+        port.store(u64::from(address.port()), Ordering::Relaxed);
+    }
+}
