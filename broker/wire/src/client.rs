@@ -301,3 +301,6 @@ fn unsubscribe(args: &[u8]) -> Result<Op<'_>, Error> {
         _ => Err(Error::Malformed { verb: "UNSUB" }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,3 +179,83 @@ pub(crate) fn parse_lenient<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde
         .collect();
     serde_json::from_value(Value::Object(known))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> ConnectOptions {
+        ConnectOptions::parse(json.as_bytes()).expect("valid options")
+    }
+
+    #[test]
+    fn absent_keys_keep_their_defaults() {
+        let options = parse("{}");
+        assert_eq!(options, ConnectOptions::default());
+        assert!(options.verbose && options.pedantic && options.echo);
+        assert!(!options.headers && options.protocol == 0);
+    }
+
+    #[test]
+    fn what_clients_send() {
+        let options = parse(
+            r#"{"verbose":false,"pedantic":false,"echo":false,"tls_required":false,"lang":"go",
+                "version":"1.0","protocol":1,"headers":true,"no_responders":true,"user":"u",
+                "pass":"p","name":null,"unknown":{"x":[1]},"auth_token":"t"}"#,
+        );
+        assert!(!options.verbose && !options.pedantic && !options.echo);
+        assert!(options.headers && options.no_responders);
+        assert_eq!((options.user.as_str(), options.pass.as_str()), ("u", "p"));
+        assert_eq!(
+            (options.auth_token.as_str(), options.name.as_str()),
+            ("t", "")
+        );
+        assert_eq!(options.protocol, 1);
+    }
+
+    #[test]
+    fn keys_are_known_in_any_case() {
+        assert_eq!(parse(r#"{"User":"u","VERBOSE":false}"#).user, "u");
+    }
+
+    #[test]
+    fn what_is_not_an_object_of_options_is_refused() {
+        for json in [
+            "",
+            "[]",
+            "1",
+            "{",
+            r#"{"verbose":1}"#,
+            r#"{"user":{}}"#,
+            "{} x",
+        ] {
+            assert!(ConnectOptions::parse(json.as_bytes()).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn options_survive_writing_and_reading() {
+        let options = ConnectOptions {
+            name: "route".to_owned(),
+            cluster: "c".to_owned(),
+            lnoc: true,
+            deny_pub: vec!["a.>".to_owned()],
+            import: Some(SubjectPermission {
+                allow: vec!["x".to_owned()],
+                deny: Vec::new(),
+            }),
+            ..ConnectOptions::default()
+        };
+        assert_eq!(
+            ConnectOptions::parse(&options.to_json()).expect("it parses again"),
+            options
+        );
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let options =
+            parse(r#"{"pass":"hidden","auth_token":"hidden","jwt":"hidden","sig":"hidden"}"#);
+        assert!(!format!("{options:?}").contains("hidden"));
+    }
+}

@@ -119,3 +119,76 @@ pub fn number(out: &mut Vec<u8>, mut value: u64) {
     }
     out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("only text was written")
+    }
+
+    #[test]
+    fn messages() {
+        assert_eq!(
+            written(|out| msg(out, b"a.b", b"9", None, b"hi")),
+            "MSG a.b 9 2\r\nhi\r\n"
+        );
+        assert_eq!(
+            written(|out| msg(out, b"a", b"9", Some(b"r"), b"")),
+            "MSG a 9 r 0\r\n\r\n"
+        );
+        assert_eq!(
+            written(|out| hmsg(out, b"a", b"9", Some(b"r"), 12, b"NATS/1.0\r\n\r\nhi")),
+            "HMSG a 9 r 12 14\r\nNATS/1.0\r\n\r\nhi\r\n"
+        );
+        assert_eq!(
+            written(|out| hmsg(out, b"a", b"9", None, 12, b"NATS/1.0\r\n\r\n")),
+            "HMSG a 9 12 12\r\nNATS/1.0\r\n\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn short_lines() {
+        assert_eq!(written(ok), "+OK\r\n");
+        assert_eq!(written(ping), "PING\r\n");
+        assert_eq!(written(pong), "PONG\r\n");
+        assert_eq!(
+            written(|out| err(out, "Stale Connection")),
+            "-ERR 'Stale Connection'\r\n"
+        );
+    }
+
+    #[test]
+    fn info_has_its_fixed_keys_and_ends_with_a_space() {
+        let nothing = ServerInfo::default();
+        assert_eq!(
+            written(|out| info(out, &nothing)),
+            "INFO {\"server_id\":\"\",\"server_name\":\"\",\"version\":\"\",\"proto\":0,\"go\":\"\",\
+             \"host\":\"\",\"port\":0,\"headers\":false,\"max_payload\":0} \r\n"
+        );
+        let some = ServerInfo {
+            jetstream: true,
+            client_id: 7,
+            ..nothing
+        };
+        let line = written(|out| info(out, &some));
+        assert!(line.ends_with("\"max_payload\":0,\"jetstream\":true,\"client_id\":7} \r\n"));
+        let json = line.trim_start_matches("INFO ").trim_end();
+        assert_eq!(
+            ServerInfo::parse(json.as_bytes()).expect("it parses again"),
+            some
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_decimal(value in prop_oneof![any::<u64>(), 0..2000u64]) {
+            prop_assert_eq!(written(|out| number(out, value)), value.to_string());
+        }
+    }
+}

@@ -273,3 +273,131 @@ close_reasons! {
     ProxyNotTrusted = "Proxy Not Trusted",
     ProxyRequired = "Proxy Required",
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_consequences() {
+        let s = |text: &str| text.to_owned();
+        let check = |error: Error, text: Option<&str>, closes: bool| {
+            assert_eq!(error.text().as_deref(), text, "{error:?}");
+            assert_eq!(error.closes(), closes, "{error:?}");
+        };
+        use Error::*;
+        check(UnknownOperation, Some("Unknown Protocol Operation"), true);
+        check(MaxControlLine, Some("maximum control line exceeded"), true);
+        check(MaxPayload, Some("Maximum Payload Violation"), true);
+        check(Malformed { verb: "PUB" }, None, true);
+        check(HeadersNotNegotiated, None, true);
+        check(SlowConsumer, None, true);
+        check(
+            AuthorizationViolation,
+            Some("Authorization Violation"),
+            true,
+        );
+        check(AuthenticationTimeout, Some("Authentication Timeout"), true);
+        check(UserExpired, Some("User Authentication Expired"), true);
+        check(AccountExpired, Some("Account Authentication Expired"), true);
+        check(UserRevoked, Some("User Authentication Revoked"), true);
+        check(MaxConnections, Some("maximum connections exceeded"), true);
+        let account = "maximum account active connections exceeded";
+        check(MaxAccountConnections, Some(account), true);
+        check(
+            MaxSubscriptions,
+            Some("maximum subscriptions exceeded"),
+            false,
+        );
+        check(InvalidSubject, Some("Invalid Subject"), false);
+        check(
+            InvalidPublishSubject,
+            Some("Invalid Publish Subject"),
+            false,
+        );
+        check(InvalidClientProtocol, Some("invalid client protocol"), true);
+        let responders = "no responders requires headers support";
+        check(NoRespondersRequiresHeaders, Some(responders), true);
+        check(TlsRequired, Some("Secure Connection - TLS Required"), true);
+        let throttled = "Connection throttling is active. Please try again later.";
+        check(ConnectionThrottled, Some(throttled), true);
+        check(StaleConnection, Some("Stale Connection"), true);
+        check(
+            FailedAccountRegistration,
+            Some("Failed Account Registration"),
+            true,
+        );
+        check(
+            WrongPortRoute,
+            Some("attempted to connect to route port"),
+            true,
+        );
+        check(
+            WrongPortLeafNode,
+            Some("attempted to connect to leaf node port"),
+            true,
+        );
+        check(
+            WrongPortGateway,
+            Some("attempted to connect to gateway port"),
+            true,
+        );
+        check(WrongPort, Some("attempted to connect to wrong port"), true);
+
+        let denied = r#"Permissions Violation for Publish to "a.b""#;
+        check(PublishDenied { subject: s("a.b") }, Some(denied), false);
+        let denied = r#"Permissions Violation for Publish with Reply of "r""#;
+        check(ReplyDenied { reply: s("r") }, Some(denied), false);
+        let denied = r#"Permissions Violation for Subscription to "a.*""#;
+        check(
+            SubscribeDenied {
+                subject: s("a.*"),
+                queue: None,
+            },
+            Some(denied),
+            false,
+        );
+        let denied = r#"Permissions Violation for Subscription to "a" using queue "q""#;
+        check(
+            SubscribeDenied {
+                subject: s("a"),
+                queue: Some(s("q")),
+            },
+            Some(denied),
+            false,
+        );
+        let denied = r#"Permissions Violation for Subscription to "a" (sid "7")"#;
+        let revoked = SubscriptionRevoked {
+            subject: s("a"),
+            queue: None,
+            sid: s("7"),
+        };
+        check(revoked, Some(denied), false);
+        let denied = r#"Permissions Violation for Subscription to "a" using queue "q" (sid "7")"#;
+        let revoked = SubscriptionRevoked {
+            subject: s("a"),
+            queue: Some(s("q")),
+            sid: s("7"),
+        };
+        check(revoked, Some(denied), false);
+        let denied = r#"Permissions Violation for Subscription to "a.b.c", too many tokens"#;
+        check(
+            TooManyTokens {
+                subject: s("a.b.c"),
+            },
+            Some(denied),
+            false,
+        );
+    }
+
+    #[test]
+    fn every_close_reason_has_its_own_name() {
+        let mut names: Vec<&str> = CloseReason::ALL
+            .iter()
+            .map(|reason| reason.name())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 37);
+    }
+}

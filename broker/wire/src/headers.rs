@@ -172,3 +172,117 @@ fn trim_start(mut value: &[u8]) -> &[u8] {
     }
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BLOCK: &[u8] =
+        b"NATS/1.0\r\nNats-Msg-Id: 7\r\nA:b\r\nA:  c \r\nEmpty:\r\nno colon\r\n\r\n";
+
+    #[test]
+    fn values_are_found_by_exact_name() {
+        assert_eq!(get(BLOCK, "Nats-Msg-Id"), Some(&b"7"[..]));
+        assert_eq!(get(BLOCK, "A"), Some(&b"b"[..]));
+        assert_eq!(get(BLOCK, "Empty"), Some(&b""[..]));
+        for name in [
+            "nats-msg-id",
+            "Msg-Id",
+            "Nats-Msg",
+            "b",
+            "no colon",
+            "NATS/1.0",
+            "",
+        ] {
+            assert_eq!(get(BLOCK, name), None, "{name}");
+        }
+        assert_eq!(get(b"", "A"), None);
+        assert_eq!(get(b"NATS/1.0\r\n\r\nA: payload\r\n", "A"), None);
+    }
+
+    #[test]
+    fn all_headers_come_in_order() {
+        let all: Vec<_> = iter(BLOCK).collect();
+        let expected: [(&[u8], &[u8]); 4] = [
+            (b"Nats-Msg-Id", b"7"),
+            (b"A", b"b"),
+            (b"A", b"c "),
+            (b"Empty", b""),
+        ];
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn status_lines() {
+        let check = |block: &[u8], expected: Option<(u16, &[u8])>| {
+            let found = status(block).map(|status| (status.code, status.description));
+            assert_eq!(found, expected, "{}", block.escape_ascii());
+        };
+        check(b"NATS/1.0\r\n\r\n", None);
+        check(b"NATS/1.0 503\r\n\r\n", Some((503, b"")));
+        check(
+            b"NATS/1.0 404 No Messages\r\n\r\n",
+            Some((404, b"No Messages")),
+        );
+        check(b"NATS/1.0 4x4\r\n\r\n", None);
+        check(b"HTTP/1.1 200 OK\r\n\r\n", None);
+        check(b"NATS/1.0 503", None);
+    }
+
+    #[test]
+    fn building() {
+        let block = Builder::new().add("A", "b").add("C", b"d").build();
+        assert_eq!(block, b"NATS/1.0\r\nA: b\r\nC: d\r\n\r\n");
+        let status = Builder::with_status(503, "")
+            .add("Nats-Subject", "x")
+            .build();
+        assert_eq!(status, b"NATS/1.0 503\r\nNats-Subject: x\r\n\r\n");
+        assert_eq!(
+            Builder::with_status(404, "No Messages").build(),
+            b"NATS/1.0 404 No Messages\r\n\r\n"
+        );
+        let more = Builder::extending(b"NATS/1.0\r\nA: b\r\n\r\n")
+            .add("C", "d")
+            .build();
+        assert_eq!(more, b"NATS/1.0\r\nA: b\r\nC: d\r\n\r\n");
+        assert_eq!(
+            Builder::extending(b"").add("C", "d").build(),
+            b"NATS/1.0\r\nC: d\r\n\r\n"
+        );
+        assert_eq!(
+            Builder::new().add("A", "b\r\nForged: c").build(),
+            b"NATS/1.0\r\nA: b\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn removing() {
+        assert_eq!(
+            without(b"NATS/1.0\r\nA: b\r\nC: d\r\n\r\n", |name| name == b"A"),
+            b"NATS/1.0\r\nC: d\r\n\r\n"
+        );
+        assert_eq!(
+            without(b"NATS/1.0\r\nA: b\r\n\r\n", |name| name == b"A"),
+            b""
+        );
+        assert_eq!(
+            without(b"NATS/1.0 100\r\nA: b\r\n\r\n", |_| true),
+            b"NATS/1.0 100\r\n\r\n"
+        );
+        assert_eq!(without(b"", |_| true), b"");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_blocks_never_panic(block in proptest::collection::vec(
+            prop_oneof![any::<u8>(), Just(b'\r'), Just(b'\n'), Just(b':')], 0..60)
+        ) {
+            let block = [VERSION, &block].concat();
+            prop_assert!(iter(&block).count() <= block.len());
+            status(&block);
+            without(&block, |name| name.is_empty());
+        }
+    }
+}

@@ -353,3 +353,6 @@ fn tail<'a>(mut args: Args<'a>, with_headers: bool) -> Option<Tail<'a>> {
         total,
     })
 }
+
+#[cfg(test)]
+mod tests;
