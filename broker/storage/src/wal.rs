@@ -15,10 +15,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::fs::FileSystem;
+use writer::Core;
 
+mod cache;
 mod error;
+mod group;
+mod open;
 mod options;
+mod queue;
+mod read;
+mod record;
+mod recovery;
+mod scan;
+mod segment;
+mod shared;
 mod stats;
+mod writer;
 
 pub use error::Error;
 pub use options::{Now, OnFatal, Options, SyncPolicy, monotonic_clock};
@@ -57,7 +69,9 @@ impl Damage {
 
 /// The shared log. A handle: clones are cheap and mean the same log.
 #[derive(Clone)]
-pub struct Wal {}
+pub struct Wal {
+    core: Arc<Core>,
+}
 
 /// The log of one group. A handle: clones are cheap and mean the same log.
 ///
@@ -65,92 +79,111 @@ pub struct Wal {}
 /// exactly once when the call returned `Ok`; they must be quick and must not call
 /// [`Wal::commit_pending`]. A call that returns an error has changed nothing and drops `done`.
 #[derive(Clone)]
-pub struct Log {}
+pub struct Log {
+    core: Arc<Core>,
+    group: GroupId,
+}
 
 impl Wal {
     /// Opens the log in `dir` (created if absent) and reads all of it. Takes the lock file of the
     /// directory until the last handle is gone.
     pub fn open(fs: Arc<dyn FileSystem>, dir: &Path, options: Options) -> Result<Wal, Error> {
-        todo!()
+        Ok(Wal {
+            core: Arc::new(open::open(fs, dir, options)?),
+        })
     }
 
     /// The log of one group; a new and empty one if nothing was stored under this number.
     pub fn log(&self, group: GroupId) -> Log {
-        todo!()
+        Log {
+            core: self.core.clone(),
+            group,
+        }
     }
 
     /// Every group that holds entries or values, in order.
     pub fn groups(&self) -> Vec<GroupId> {
-        todo!()
+        let shared = self.core.shared.lock();
+        let kept = shared.groups.iter().filter(|(_, group)| !group.is_vacant());
+        kept.map(|(id, _)| *id).collect()
     }
 
     /// Forgets all entries and values of a group at once; durable with the next commit.
     pub fn remove(&self, group: GroupId) -> Result<(), Error> {
-        todo!()
+        let mut shared = self.core.shared.lock();
+        shared.remove(group)?;
+        self.core.wake_writer(shared);
+        Ok(())
     }
 
-    /// Damage found by [`Wal::open`].
+    /// Damage found by [`Wal::open`]. The segments concerned are kept, so that a restart finds it
+    /// again, until [`Wal::damage_handled`].
     pub fn damaged(&self) -> Vec<Damage> {
-        todo!()
+        self.core.shared.lock().damage.clone()
+    }
+
+    /// Says that every affected group was repaired or given up, so that damaged segments may go.
+    pub fn damage_handled(&self) {
+        self.core.shared.lock().damage.clear();
     }
 
     /// One group commit: takes the queue (up to `batch_limit_bytes`), writes it, syncs once, fires
     /// the callbacks. `false` when there was nothing it could write.
     pub fn commit_pending(&self) -> bool {
-        todo!()
+        self.core.commit(&mut self.core.writer.lock())
     }
 
     /// Commits until [`Wal::close`]; blocks the calling thread, which must be its own.
     pub fn run_writer(&self) {
-        todo!()
+        self.core.run_writer()
     }
 
     /// Sets what is called when the queue goes from empty to non-empty.
     pub fn set_wakeup(&self, wakeup: Arc<dyn Fn() + Send + Sync>) {
-        todo!()
+        self.core.shared.lock().wakeup = Some(wakeup);
     }
 
     /// Under [`SyncPolicy::Interval`]: syncs when the interval has passed. `true` when it did.
     pub fn flush_interval_due(&self) -> bool {
-        todo!()
+        self.core.flush_if_due(&mut self.core.writer.lock())
     }
 
     /// When the log is larger than `size_limit_bytes`: the groups whose entries keep the oldest
     /// segment from being reused. They should checkpoint and [`Log::purge_to`].
     pub fn groups_to_checkpoint(&self) -> Vec<GroupId> {
-        todo!()
+        self.core.shared.lock().groups_to_checkpoint()
     }
 
     /// Whether appends are refused with [`Error::Full`] at present.
     pub fn is_full(&self) -> bool {
-        todo!()
+        self.core.shared.lock().full
     }
 
     /// What the log did so far.
     pub fn stats(&self) -> Stats {
-        todo!()
+        self.core.shared.lock().stats()
     }
 
     /// Writes and syncs what is queued, then refuses everything with [`Error::Closed`].
     pub fn close(&self) -> Result<(), Error> {
-        todo!()
+        self.core.close()
     }
 }
 
 impl Log {
     pub fn group(&self) -> GroupId {
-        todo!()
+        self.group
     }
 
     /// The index of the first entry, or of the next one to append when there is none.
     /// 0 for a log that never held anything.
     pub fn first_index(&self) -> u64 {
-        todo!()
+        self.core.shared.lock().bounds(self.group).0
     }
 
     /// One past the index of the last entry. 0 for a log that never held anything.
     pub fn next_index(&self) -> u64 {
-        todo!()
+        self.core.shared.lock().bounds(self.group).1
     }
 
     /// Appends entries. Readable on return, durable when `done` fires. `first_index` must be
@@ -161,13 +194,13 @@ impl Log {
         entries: Vec<Bytes>,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        todo!()
+        self.change(|shared| shared.append(self.group, first_index, entries, Box::new(done)))
     }
 
     /// Reads the entries of `range` in order, stopping before `max_bytes` are passed but never
     /// before the first entry. Every index of the range must be in the log.
     pub fn read(&self, range: Range<u64>, max_bytes: u64) -> Result<Vec<Bytes>, Error> {
-        todo!()
+        read::read(&self.core, self.group, range, max_bytes)
     }
 
     /// Drops the entries from `index` on. Takes effect at once, durable when `done` fires.
@@ -176,13 +209,13 @@ impl Log {
         index: u64,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        todo!()
+        self.change(|shared| shared.truncate_from(self.group, index, Box::new(done)))
     }
 
     /// Drops the entries up to and including `index`, which may be past the end: the log then goes
     /// on at `index + 1`. Takes effect at once, durable with the next commit.
     pub fn purge_to(&self, index: u64) -> Result<(), Error> {
-        todo!()
+        self.change(|shared| shared.purge_below(self.group, index.saturating_add(1)))
     }
 
     /// Stores a small value under a key; the latest wins. Visible at once, durable when `done`
@@ -193,16 +226,39 @@ impl Log {
         value: Bytes,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        todo!()
+        self.change(|shared| shared.set_value(self.group, key, value, Some(Box::new(done))))
     }
 
     /// As [`Log::set_state`], but starts no commit of its own: the value goes along with the next.
     pub fn set_state_lazy(&self, key: u8, value: Bytes) -> Result<(), Error> {
-        todo!()
+        let mut shared = self.core.shared.lock();
+        shared.set_value(self.group, key, value, None)?;
+        let asked = shared.queue.hurry_if_long();
+        self.core.signal(shared, asked);
+        Ok(())
     }
 
     /// The latest value of a key.
     pub fn state(&self, key: u8) -> Option<Bytes> {
-        todo!()
+        self.core.shared.lock().value(self.group, key)
+    }
+
+    /// Makes a change and has the writer woken for it, or for the room it lacks.
+    fn change(
+        &self,
+        act: impl FnOnce(&mut shared::Shared) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut shared = self.core.shared.lock();
+        let result = act(&mut shared);
+        if result.is_ok() {
+            self.core.wake_writer(shared);
+        } else {
+            let wants_room = shared.wants_room;
+            self.core.signal(shared, wants_room);
+        }
+        result
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! blocks of 512 bytes, and forgets the rest. Names (creations, renames, removals) are at risk in
 //! the same way until [`FileSystem::sync_dir`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,0 +1,141 @@
+//! Opening a log: recovery, then a fresh segment to write to.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::cache::Cache;
+use super::queue::Queue;
+use super::recovery::{Recovered, recover};
+use super::segment::{FIRST_RECORD, Segment, Store, io as at};
+use super::shared::Shared;
+use super::writer::{Core, Writer};
+use super::{Error, GroupId, Options, Stats};
+use crate::fs::{FileSystem, LockGuard};
+
+const LOCK_NAME: &str = "lock";
+
+/// Smallest and largest segment; the format has 32 bits for an offset.
+const SEGMENT_SIZES: (u64, u64) = (16 << 10, 1 << 30);
+
+pub(super) fn open(
+    fs: Arc<dyn FileSystem>,
+    dir: &Path,
+    mut options: Options,
+) -> Result<Core, Error> {
+    options.segment_size_bytes = options
+        .segment_size_bytes
+        .clamp(SEGMENT_SIZES.0, SEGMENT_SIZES.1)
+        .next_multiple_of(4096);
+    fs.create_dir_all(dir).map_err(at("create", dir))?;
+    let lock = take_lock(&*fs, dir)?;
+    let mut store = Store {
+        fs,
+        dir: dir.to_owned(),
+        store_id: options.store_id,
+        segment_size: options.segment_size_bytes as u32,
+    };
+    let mut recovered = recover(&mut store)?;
+    settle_last_segment(&store, &mut recovered)?;
+    let writer = start_writer(&store, &mut recovered, (options.now)())?;
+    let core = assemble(store, Arc::new(options), lock, recovered, writer);
+    core.look_after_files(&mut core.writer.lock())?;
+    Ok(core)
+}
+
+fn take_lock(fs: &dyn FileSystem, dir: &Path) -> Result<LockGuard, Error> {
+    let path = dir.join(LOCK_NAME);
+    fs.lock(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::Locked {
+            dir: dir.to_owned(),
+        },
+        _ => Error::io("lock", &path, error),
+    })
+}
+
+/// What was read may never have been synced, and others are about to build on it. The rest of the
+/// file is given back: it is never written again.
+fn settle_last_segment(store: &Store, recovered: &mut Recovered) -> Result<(), Error> {
+    let number = recovered.last;
+    let Some(segment) = recovered.segments.0.get_mut(&number) else {
+        return Ok(());
+    };
+    let path = store.path(number);
+    let end = u64::from(recovered.last_end);
+    if segment.entries + segment.values > 0 && end < segment.size {
+        segment.file.set_len(end).map_err(at("cut", &path))?;
+        segment.size = end;
+    }
+    segment.file.sync_data().map_err(at("sync", &path))
+}
+
+/// A new segment for every run, so that what a crash left behind the end is never read again.
+fn start_writer(store: &Store, recovered: &mut Recovered, now: Duration) -> Result<Writer, Error> {
+    let file = store.make_spare()?.ok_or(Error::Full)?;
+    let number = recovered.last + 1;
+    store.start_segment(&*file, number, recovered.last_end)?;
+    let size = u64::from(store.segment_size);
+    let segment = Segment {
+        file: file.clone(),
+        size,
+        entries: 0,
+        values: 0,
+        moving: false,
+    };
+    recovered.segments.0.insert(number, segment);
+    Ok(Writer {
+        file,
+        number,
+        head: FIRST_RECORD,
+        synced_to: FIRST_RECORD,
+        last_sync: now,
+        spare: None,
+        next_try: Duration::ZERO,
+        buffer: Vec::new(),
+    })
+}
+
+fn assemble(
+    store: Store,
+    options: Arc<Options>,
+    lock: LockGuard,
+    recovered: Recovered,
+    writer: Writer,
+) -> Core {
+    let without_floor = |(id, group): (&GroupId, &super::group::Group)| {
+        (!group.is_fresh() && !group.has_floor()).then_some(*id)
+    };
+    let unrecorded: Vec<GroupId> = recovered.groups.iter().filter_map(without_floor).collect();
+    let mut shared = Shared {
+        options: options.clone(),
+        groups: recovered.groups,
+        segments: recovered.segments,
+        damage: recovered.damage,
+        queue: Queue::default(),
+        cache: Cache::default(),
+        stats: Stats::default(),
+        wakeup: None,
+        unsynced: false,
+        releases_at_sync: Vec::new(),
+        room: writer.room(&store),
+        full: false,
+        wants_room: false,
+        closed: false,
+        failed: None,
+    };
+    // Only damage can have taken the record of a first index.
+    for id in unrecorded {
+        shared.queue_floor(id);
+    }
+    Core {
+        shared: Mutex::new(shared),
+        writer: Mutex::new(writer),
+        wake: Condvar::new(),
+        options,
+        store,
+        _lock: lock,
+    }
+}

@@ -1,0 +1,287 @@
+//! Rebuilds the groups from the segment files.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::group::{Group, MAX_SEGMENT, Place, Releases, Value};
+use super::record::{Header, Kind, Seed};
+use super::scan::{Item, Scan, scan};
+use super::segment::{FIRST_RECORD, Segment, SegmentHeader, Segments, Store, io};
+use super::{Damage, Error, GroupId, record};
+use crate::fs::{File, OpenMode, read_exact_at};
+
+/// Segment files longer than this are not read: the log never writes them.
+const MAX_SEGMENT_BYTES: u64 = 1 << 30;
+
+/// Most lost entries one record may reveal; past it the log is taken to begin anew.
+const MAX_LOST_ENTRIES: u64 = 1 << 20;
+
+/// What the files said.
+#[derive(Default)]
+pub(super) struct Recovered {
+    pub groups: BTreeMap<GroupId, Group>,
+    pub segments: Segments,
+    pub damage: Vec<Damage>,
+    /// Number of the last segment, 0 if there is none.
+    pub last: u32,
+    /// Where the last segment ends.
+    pub last_end: u32,
+}
+
+/// A segment file that was opened but not scanned.
+struct Found {
+    number: u32,
+    file: Arc<dyn File>,
+    size: u64,
+    header: Option<SegmentHeader>,
+}
+
+/// Reads all segments of `store`, whose `store_id` becomes that of the files if there are any.
+pub(super) fn recover(store: &mut Store) -> Result<Recovered, Error> {
+    let found = find(store)?;
+    adopt_store_id(store, &found)?;
+    let mut recovered = Recovered::default();
+    for (i, segment) in found.iter().enumerate() {
+        recovered.note_gap(segment.number);
+        let next = found.get(i + 1);
+        let known_end = next
+            .filter(|next| next.number == segment.number + 1)
+            .and_then(|next| next.header)
+            .map(|header| header.previous_end);
+        recovered.read_segment(store, segment, known_end, next.is_none())?;
+    }
+    for damage in &recovered.damage {
+        let Damage {
+            segment,
+            offset,
+            len,
+            groups,
+        } = damage;
+        tracing::warn!(
+            segment,
+            offset,
+            len,
+            ?groups,
+            "the write-ahead log is damaged"
+        );
+    }
+    Ok(recovered)
+}
+
+fn find(store: &Store) -> Result<Vec<Found>, Error> {
+    let mut found = Vec::new();
+    for number in store.list()? {
+        let path = store.path(number);
+        if number == 0 || number > MAX_SEGMENT {
+            return Err(Error::Unusable {
+                path,
+                reason: "its number is out of range".into(),
+            });
+        }
+        let file = store
+            .fs
+            .open(&path, OpenMode::Write)
+            .map_err(io("open", &path))?;
+        let size = file.len().map_err(io("read", &path))?;
+        if size > MAX_SEGMENT_BYTES {
+            return Err(Error::Unusable {
+                path,
+                reason: format!("it has {size} bytes"),
+            });
+        }
+        let mut start = vec![0; size.min(u64::from(FIRST_RECORD)) as usize];
+        read_exact_at(&*file, &mut start, 0).map_err(io("read", &path))?;
+        let header = SegmentHeader::decode(&start, &path)?;
+        found.push(Found {
+            number,
+            file,
+            size,
+            header,
+        });
+    }
+    Ok(found)
+}
+
+fn adopt_store_id(store: &mut Store, found: &[Found]) -> Result<(), Error> {
+    if let Some(header) = found.iter().find_map(|segment| segment.header) {
+        store.store_id = header.store_id;
+    }
+    for segment in found {
+        let Some(header) = segment.header else {
+            continue;
+        };
+        if header.store_id != store.store_id || header.number != u64::from(segment.number) {
+            let reason = "it belongs to another log or was renamed".into();
+            return Err(Error::Unusable {
+                path: store.path(segment.number),
+                reason,
+            });
+        }
+    }
+    Ok(())
+}
+
+impl Recovered {
+    /// A missing file between two others was deleted by somebody.
+    fn note_gap(&mut self, number: u32) {
+        if self.last == 0 {
+            return;
+        }
+        for missing in self.last + 1..number {
+            let segment = u64::from(missing);
+            self.damage.push(Damage {
+                segment,
+                offset: 0,
+                len: 0,
+                groups: None,
+            });
+        }
+    }
+
+    fn read_segment(
+        &mut self,
+        store: &Store,
+        found: &Found,
+        known_end: Option<u32>,
+        last: bool,
+    ) -> Result<(), Error> {
+        let path = store.path(found.number);
+        let mut bytes = vec![0; found.size as usize];
+        read_exact_at(&*found.file, &mut bytes, 0).map_err(io("read", &path))?;
+        if found.header.is_none() {
+            // The block holds no record, so no group lost anything by it.
+            let groups = Some(Vec::new());
+            let (segment, len) = (u64::from(found.number), u64::from(FIRST_RECORD));
+            self.damage.push(Damage {
+                segment,
+                offset: 0,
+                len,
+                groups,
+            });
+        }
+        let Scan { items, end } = scan(&bytes, store.seed(found.number), known_end, last);
+        let (file, size) = (found.file.clone(), found.size);
+        let segment = Segment {
+            file,
+            size,
+            entries: 0,
+            values: 0,
+            moving: false,
+        };
+        self.segments.0.insert(found.number, segment);
+        for item in items {
+            self.replay(found.number, item, &bytes);
+        }
+        self.last = found.number;
+        self.last_end = end;
+        Ok(())
+    }
+
+    fn replay(&mut self, segment: u32, item: Item, bytes: &[u8]) {
+        match item {
+            Item::Record { offset, header } => {
+                let start = offset as usize + record::HEADER_LEN;
+                let body = &bytes[start..start + header.body_len as usize];
+                self.apply(segment, offset, &header, Some(body));
+            }
+            Item::BadBody { offset, header } => {
+                let len = u64::from(header.body_len);
+                self.note_damage(segment, offset, len, Some(header.group));
+                self.apply(segment, offset, &header, None);
+            }
+            Item::Bad { offset, len } => self.note_damage(segment, offset, u64::from(len), None),
+        }
+    }
+
+    fn note_damage(&mut self, segment: u32, offset: u32, len: u64, group: Option<GroupId>) {
+        let (segment, offset) = (u64::from(segment), u64::from(offset));
+        let groups = group.map(|group| vec![group]);
+        self.damage.push(Damage {
+            segment,
+            offset,
+            len,
+            groups,
+        });
+    }
+
+    /// Applies one record; a body of `None` was lost.
+    fn apply(&mut self, segment: u32, offset: u32, header: &Header, body: Option<&[u8]>) {
+        let place = Place::written(segment, offset, header.body_len);
+        let mut releases = Releases::default();
+        let group = self.groups.entry(header.group).or_default();
+        match header.kind {
+            Kind::Entry => {
+                make_next(group, header.index, &mut releases);
+                group.push_stored(if body.is_some() { place } else { Place::lost() });
+                if body.is_some() {
+                    self.segments.add_entry(segment);
+                }
+            }
+            Kind::Truncate => make_next(group, header.index, &mut releases),
+            Kind::First => {
+                make_first(group, header.index, &mut releases);
+                group.set_floor(place, &mut releases);
+                self.segments.add_value(segment);
+            }
+            Kind::Value => {
+                let bytes = body.map(Bytes::copy_from_slice);
+                group.set_value(header.key, Value { bytes, place }, &mut releases);
+                self.segments.add_value(segment);
+            }
+            Kind::Remove => {
+                group.clear(&mut releases);
+                self.groups.remove(&header.group);
+            }
+            // The scan leaves marks out.
+            Kind::Mark => {}
+        }
+        self.segments.release(releases.0);
+    }
+}
+
+/// Makes `index` the next of the log. Without damage this drops entries, or starts a log whose
+/// earlier segments are gone; an index past the end means that entries were lost.
+fn make_next(group: &mut Group, index: u64, releases: &mut Releases) {
+    if group.is_fresh() {
+        group.start_at(index);
+    } else if index < group.first() {
+        group.truncate_from(0, releases);
+        group.start_at(index);
+    } else if index <= group.next() {
+        group.truncate_from(index, releases);
+    } else if index - group.next() <= MAX_LOST_ENTRIES {
+        for _ in group.next()..index {
+            group.push_stored(Place::lost());
+        }
+    } else {
+        group.purge_below(index, releases);
+    }
+}
+
+/// Makes `first` the first of the log. One before the present first means that the entries
+/// between were lost.
+fn make_first(group: &mut Group, first: u64, releases: &mut Releases) {
+    if group.is_fresh() {
+        group.start_at(first);
+    } else if first >= group.first() {
+        group.purge_below(first, releases);
+    } else if group.first() - first <= MAX_LOST_ENTRIES {
+        group.prepend_lost(first);
+    }
+}
+
+/// Checks a record read back from a file; its body, if it is the entry that was asked for.
+pub(super) fn entry_body(
+    bytes: &[u8],
+    seed: Seed,
+    group: GroupId,
+    index: u64,
+) -> Option<std::ops::Range<usize>> {
+    let header = record::decode(seed, bytes)?;
+    let range = record::HEADER_LEN..record::HEADER_LEN + header.body_len as usize;
+    let body = bytes.get(range.clone())?;
+    let asked = header.kind == Kind::Entry && header.group == group && header.index == index;
+    (asked && seed.checksum(body) == header.body_crc).then_some(range)
+}

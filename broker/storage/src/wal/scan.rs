@@ -1,0 +1,148 @@
+//! Finds the records of a segment, and tells a torn end from damage.
+//!
+//! Every record says up to where the segment was durable when it was written. What does not read
+//! back before the largest such offset was durable once, so it is damage. What does not read back
+//! after it was being written when the machine stopped; it was never acknowledged, and the
+//! segment ends there.
+
+use super::record::{self, ALIGN, Header, Kind, Seed};
+use super::segment::FIRST_RECORD;
+
+/// A stretch of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    Record {
+        offset: u32,
+        header: Header,
+    },
+    /// The header is fine, the body is not.
+    BadBody {
+        offset: u32,
+        header: Header,
+    },
+    /// No record can be made out.
+    Bad {
+        offset: u32,
+        len: u32,
+    },
+}
+
+pub(super) struct Scan {
+    /// In the order of the file; what lies after a torn end is left out.
+    pub items: Vec<Item>,
+    /// Where the last record ends.
+    pub end: u32,
+}
+
+impl Item {
+    fn offset(&self) -> u32 {
+        match *self {
+            Item::Record { offset, .. }
+            | Item::BadBody { offset, .. }
+            | Item::Bad { offset, .. } => offset,
+        }
+    }
+
+    fn end(&self) -> u32 {
+        match *self {
+            Item::Record { offset, header } | Item::BadBody { offset, header } => {
+                offset + record::record_len(header.body_len as usize) as u32
+            }
+            Item::Bad { offset, len } => offset + len,
+        }
+    }
+}
+
+/// Scans a segment of which `known_end` says where it ends, if the segment after it tells, and
+/// which is the last one written when `last`.
+pub(super) fn scan(bytes: &[u8], seed: Seed, known_end: Option<u32>, last: bool) -> Scan {
+    let limit = known_end.unwrap_or(u32::MAX).min(bytes.len() as u32);
+    let (mut items, synced_to) = find_records(&bytes[..limit as usize], seed);
+    if let Some(end) = known_end {
+        // What the file itself is too short for is missing as well.
+        if end > limit {
+            items.push(Item::Bad {
+                offset: limit.max(FIRST_RECORD),
+                len: end - limit,
+            });
+        }
+        return Scan { items, end };
+    }
+    if last {
+        let torn = |item: &Item| !matches!(item, Item::Record { .. }) && item.end() > synced_to;
+        if let Some(first_torn) = items.iter().position(torn) {
+            cut(&mut items, first_torn, synced_to);
+        }
+    } else if let Some(Item::Bad { .. }) = items.last() {
+        // The unused rest of a segment whose successor cannot tell its end.
+        items.pop();
+    }
+    let end = items.last().map_or(FIRST_RECORD, Item::end);
+    Scan { items, end }
+}
+
+/// Drops everything from a torn item on, but keeps the part of it that was durable as damage.
+fn cut(items: &mut Vec<Item>, first_torn: usize, synced_to: u32) {
+    let offset = items[first_torn].offset();
+    items.truncate(first_torn);
+    if offset < synced_to {
+        items.push(Item::Bad {
+            offset,
+            len: synced_to - offset,
+        });
+    }
+}
+
+/// All stretches in order, and the largest durable offset that any record vouches for.
+fn find_records(bytes: &[u8], seed: Seed) -> (Vec<Item>, u32) {
+    let mut items = Vec::new();
+    let mut synced_to = FIRST_RECORD;
+    let mut at = FIRST_RECORD as usize;
+    while at < bytes.len() {
+        match header_at(bytes, seed, at) {
+            Some(header) if header.kind != Kind::Mark => {
+                synced_to = synced_to.max(header.synced_to);
+                items.push(record_item(bytes, seed, at, header));
+                at += record::record_len(header.body_len as usize);
+            }
+            other => {
+                synced_to = synced_to.max(other.map_or(0, |mark| mark.synced_to));
+                let next = next_record(bytes, seed, at);
+                items.push(Item::Bad {
+                    offset: at as u32,
+                    len: (next - at) as u32,
+                });
+                at = next;
+            }
+        }
+    }
+    (items, synced_to)
+}
+
+fn record_item(bytes: &[u8], seed: Seed, at: usize, header: Header) -> Item {
+    let body = &bytes[at + record::HEADER_LEN..][..header.body_len as usize];
+    let offset = at as u32;
+    match seed.checksum(body) == header.body_crc {
+        true => Item::Record { offset, header },
+        false => Item::BadBody { offset, header },
+    }
+}
+
+/// Where the next readable header is, or the end.
+fn next_record(bytes: &[u8], seed: Seed, at: usize) -> usize {
+    let candidates = (at + ALIGN..bytes.len()).step_by(ALIGN);
+    let found = candidates
+        .into_iter()
+        .find(|at| header_at(bytes, seed, *at).is_some());
+    found.unwrap_or(bytes.len())
+}
+
+/// The header at `at`, if it makes sense there.
+fn header_at(bytes: &[u8], seed: Seed, at: usize) -> Option<Header> {
+    let header = record::decode(seed, &bytes[at..])?;
+    let fits = record::record_len(header.body_len as usize) <= bytes.len() - at;
+    (fits && header.synced_to as usize <= at).then_some(header)
+}
+
+#[cfg(test)]
+mod tests;
