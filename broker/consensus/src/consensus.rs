@@ -1,10 +1,15 @@
 //! All groups of one server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::join_all;
+use parking_lot::Mutex;
 
+use crate::group::Driver;
+use crate::local::Local;
+use crate::raft::{self, Replica};
 use crate::{BoxFuture, Group, GroupId, Machine, NodeId, OpenError, Options, StorageError};
 
 /// The groups of one server: cheap to clone. Must be used inside a tokio runtime.
@@ -13,8 +18,14 @@ pub struct Consensus {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     options: Options,
+    groups: Mutex<BTreeMap<GroupId, Slot>>,
+}
+
+enum Slot {
+    Opening,
+    Open(Group),
 }
 
 /// How a replica of a replicated group begins when its log is empty. With a log it goes on from
@@ -31,8 +42,9 @@ pub enum Start {
 impl Consensus {
     /// No groups yet.
     pub fn new(options: Options) -> Self {
+        let groups = Mutex::new(BTreeMap::new());
         Self {
-            shared: Arc::new(Shared { options }),
+            shared: Arc::new(Shared { options, groups }),
         }
     }
 
@@ -46,43 +58,148 @@ impl Consensus {
     pub async fn local(
         &self,
         group: GroupId,
-        _machine: Arc<dyn Machine>,
+        machine: Arc<dyn Machine>,
     ) -> Result<Group, OpenError> {
-        Err(OpenError::AlreadyOpen(group))
+        let opening = self.shared.begin(group)?;
+        let local = Local::open(&self.shared.options, group, machine).await?;
+        Ok(opening.finish(Driver::Local(local)))
     }
 
     /// Opens this server's replica of a replicated group. Returns when the replica takes part;
-    /// what was committed before a restart has then been applied again.
+    /// what was known to be committed before a restart has then been applied again.
     pub async fn replicated(
         &self,
         group: GroupId,
-        _start: Start,
-        _machine: Arc<dyn Machine>,
+        start: Start,
+        machine: Arc<dyn Machine>,
     ) -> Result<Group, OpenError> {
-        Err(OpenError::AlreadyOpen(group))
+        let opening = self.shared.begin(group)?;
+        let replica = Replica::open(&self.shared.options, group, start, machine).await?;
+        Ok(opening.finish(Driver::Replicated(replica)))
     }
 
     /// The open group of this id.
-    pub fn group(&self, _group: GroupId) -> Option<Group> {
-        None
+    pub fn group(&self, group: GroupId) -> Option<Group> {
+        match self.shared.groups.lock().get(&group) {
+            Some(Slot::Open(group)) => Some(group.clone()),
+            _ => None,
+        }
     }
 
     /// All open groups, in the order of their ids.
     pub fn groups(&self) -> Vec<Group> {
-        Vec::new()
+        let groups = self.shared.groups.lock();
+        let open = groups.values().filter_map(|slot| match slot {
+            Slot::Open(group) => Some(group.clone()),
+            Slot::Opening => None,
+        });
+        open.collect()
     }
 
     /// Answers a request that another server sent with [`Transport::call`](crate::Transport::call).
     /// Never fails: what cannot be understood or served is answered so.
-    pub fn handle(&self, _from: NodeId, _request: Bytes) -> BoxFuture<'static, Bytes> {
-        Box::pin(async { Bytes::new() })
+    ///
+    /// The request is in the group's queue when this returns; the future only waits for the answer.
+    /// Call it in the order in which the requests of a connection came in, or pipelined entries
+    /// arrive out of order and have to be sent again.
+    pub fn handle(&self, _from: NodeId, request: Bytes) -> BoxFuture<'static, Bytes> {
+        let answer = match raft::request_group(request) {
+            Err(answer) => answer,
+            Ok((group, request)) => match self.group(group).map(|group| group.driver) {
+                Some(Driver::Replicated(replica)) => return replica.answer(request),
+                Some(Driver::Local(_)) | None => raft::refuse_unknown(),
+            },
+        };
+        Box::pin(std::future::ready(answer))
     }
 
     /// Deletes the log of a group that is not open here.
-    pub fn remove(&self, _group: GroupId) -> Result<(), StorageError> {
-        Ok(())
+    pub fn remove(&self, group: GroupId) -> Result<(), OpenError> {
+        if self.shared.groups.lock().contains_key(&group) {
+            return Err(OpenError::AlreadyOpen(group));
+        }
+        Ok(self.shared.remove(group)?)
     }
 
     /// Hands over every leadership, then stops all groups.
-    pub async fn shutdown(&self) {}
+    pub async fn shutdown(&self) {
+        let groups = self.groups();
+        join_all(groups.iter().map(Group::shutdown)).await;
+    }
+
+    /// Stops all groups at once, without handing over, as if the server had died.
+    pub async fn halt(&self) {
+        let groups = self.groups();
+        join_all(groups.iter().map(Group::halt)).await;
+    }
+}
+
+impl Shared {
+    /// Reserves the id of a group; given back unless the opening succeeds.
+    fn begin(self: &Arc<Self>, group: GroupId) -> Result<Opening, OpenError> {
+        if self
+            .options
+            .wal
+            .damaged()
+            .iter()
+            .any(|damage| damage.affects(group))
+        {
+            return Err(OpenError::Damaged(group));
+        }
+        let mut groups = self.groups.lock();
+        if groups.contains_key(&group) {
+            return Err(OpenError::AlreadyOpen(group));
+        }
+        groups.insert(group, Slot::Opening);
+        Ok(Opening {
+            home: self.clone(),
+            group,
+            open: false,
+        })
+    }
+
+    pub(crate) fn close(&self, group: GroupId) {
+        self.groups.lock().remove(&group);
+    }
+
+    pub(crate) fn remove(&self, group: GroupId) -> Result<(), StorageError> {
+        self.options
+            .wal
+            .remove(group)
+            .map_err(|error| StorageError::Log {
+                group,
+                reason: error.to_string(),
+            })
+    }
+}
+
+/// A group on the way to be open.
+struct Opening {
+    home: Arc<Shared>,
+    group: GroupId,
+    open: bool,
+}
+
+impl Opening {
+    fn finish(mut self, driver: Driver) -> Group {
+        let group = Group {
+            id: self.group,
+            driver,
+            home: Arc::downgrade(&self.home),
+        };
+        self.home
+            .groups
+            .lock()
+            .insert(self.group, Slot::Open(group.clone()));
+        self.open = true;
+        group
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if !self.open {
+            self.home.close(self.group);
+        }
+    }
 }

@@ -34,8 +34,12 @@ pub enum ProposeError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The group is already open here.
-    #[error("group {0:?} is already open")]
+    #[error("group {0} is already open")]
     AlreadyOpen(GroupId),
+    /// Entries of the group were durable and cannot be read any more. Opening it could take back
+    /// what was acknowledged: restore the store, or let this replica join anew.
+    #[error("the log of group {0} is damaged: restore the store or let this replica join anew")]
+    Damaged(GroupId),
     /// The timing is not usable.
     #[error("timing is not usable: {0}")]
     Timing(String),
@@ -48,7 +52,7 @@ pub enum OpenError {
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The write-ahead log.
-    #[error("log of group {group:?}: {reason}")]
+    #[error("log of group {group}: {reason}")]
     Log {
         /// The group.
         group: GroupId,
@@ -56,7 +60,7 @@ pub enum StorageError {
         reason: String,
     },
     /// The machine.
-    #[error("state of group {group:?}: {reason}")]
+    #[error("state of group {group}: {reason}")]
     Machine {
         /// The group.
         group: GroupId,
@@ -64,7 +68,7 @@ pub enum StorageError {
         reason: String,
     },
     /// The stored state does not fit together; restore the store or let this server join anew.
-    #[error("stored state of group {group:?} is inconsistent: {reason}")]
+    #[error("stored state of group {group} is inconsistent: {reason}")]
     Inconsistent {
         /// The group.
         group: GroupId,

@@ -1,15 +1,28 @@
 //! The handle of one group.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
+use crate::consensus::Shared;
+use crate::local::Local;
+use crate::raft::Replica;
 use crate::{ChangeError, GroupId, NodeId, ProposeError, Role};
 
 /// One group on this server: cheap to clone, usable from any task.
 #[derive(Clone)]
 pub struct Group {
-    id: GroupId,
+    pub(crate) id: GroupId,
+    pub(crate) driver: Driver,
+    pub(crate) home: Weak<Shared>,
+}
+
+/// Who drives the machine.
+#[derive(Clone)]
+pub(crate) enum Driver {
+    Local(Arc<Local>),
+    Replicated(Arc<Replica>),
 }
 
 /// The replicas of a group.
@@ -45,68 +58,133 @@ impl Group {
     /// Returns at once; commands of one caller keep their order. `Ok` means the command is on its
     /// way: it is applied once committed, refused ([`Machine::refused`](crate::Machine::refused)),
     /// or its fate is unknown because the role of this replica changed.
-    pub fn propose(&self, _command: Bytes) -> Result<(), ProposeError> {
-        Err(ProposeError::Closed)
+    pub fn propose(&self, command: Bytes) -> Result<(), ProposeError> {
+        match &self.driver {
+            Driver::Local(local) => local.propose(command),
+            Driver::Replicated(replica) => replica.propose(command),
+        }
     }
 
     /// The role last reported to the machine.
     pub fn role(&self) -> Role {
-        Role::Follower { leader: None }
+        match &self.driver {
+            Driver::Local(local) => local.role(),
+            Driver::Replicated(replica) => replica.role(),
+        }
     }
 
     /// Who leads, if known. Known before the role is: a new leader first applies what is left of
     /// earlier terms.
     pub fn leader(&self) -> Option<NodeId> {
-        None
+        match &self.driver {
+            Driver::Local(local) => Some(local.node()),
+            Driver::Replicated(replica) => replica.leader(),
+        }
     }
 
     /// The latest term seen.
     pub fn term(&self) -> u64 {
-        0
+        match &self.driver {
+            Driver::Local(local) => local.term(),
+            Driver::Replicated(replica) => replica.term(),
+        }
     }
 
     /// The members in force on this replica.
     pub fn members(&self) -> Members {
-        Members::default()
+        match &self.driver {
+            Driver::Local(local) => Members {
+                voters: [local.node()].into(),
+                learners: BTreeSet::new(),
+            },
+            Driver::Replicated(replica) => replica.members(),
+        }
     }
 
     /// The other replicas, in the order of their ids; empty unless this replica leads.
     pub fn replicas(&self) -> Vec<ReplicaStatus> {
-        Vec::new()
+        match &self.driver {
+            Driver::Local(_) => Vec::new(),
+            Driver::Replicated(replica) => replica.replicas(),
+        }
     }
 
     /// Index of the last applied entry; 0 if there is none.
     pub fn applied_index(&self) -> u64 {
-        0
+        match &self.driver {
+            Driver::Local(local) => local.applied_index(),
+            Driver::Replicated(replica) => replica.applied_index(),
+        }
     }
 
     /// Entries of the local log that are not applied yet.
     pub fn commit_lag(&self) -> u64 {
-        0
+        match &self.driver {
+            Driver::Local(local) => local.commit_lag(),
+            Driver::Replicated(replica) => replica.commit_lag(),
+        }
     }
 
     /// Hands the leadership to `to`, or to the most advanced voter. Returns the new leader.
-    pub async fn transfer_leader(&self, _to: Option<NodeId>) -> Result<NodeId, ChangeError> {
-        Err(ChangeError::Closed)
+    /// From the call on commands are refused; a transfer that fails ends in an election.
+    pub async fn transfer_leader(&self, to: Option<NodeId>) -> Result<NodeId, ChangeError> {
+        match &self.driver {
+            Driver::Local(_) => Err(ChangeError::NoTarget),
+            Driver::Replicated(replica) => replica.transfer_leader(to).await,
+        }
     }
 
     /// Makes `voters` the members: adds new ones as learners, waits until they have caught up, then
     /// changes the majority in one joint step. Leaders only. May leave the leader outside, which
-    /// then hands over and stops taking proposals.
-    pub async fn change_members(&self, _voters: BTreeSet<NodeId>) -> Result<(), ChangeError> {
-        Err(ChangeError::Closed)
+    /// then hands over and stops taking proposals. A change that timed out may be asked for again.
+    pub async fn change_members(&self, voters: BTreeSet<NodeId>) -> Result<(), ChangeError> {
+        match &self.driver {
+            Driver::Local(_) => Err(ChangeError::Members(
+                "a local group lives on one server".to_owned(),
+            )),
+            Driver::Replicated(replica) => replica.change_members(voters).await,
+        }
     }
 
-    /// Has the machine write a checkpoint, then drops the log that it covers.
+    /// Has the machine write a checkpoint, then drops the log that it covers. A replica that was
+    /// out of touch meanwhile gets a snapshot when it is back.
     pub async fn checkpoint(&self) -> Result<(), ChangeError> {
-        Err(ChangeError::Closed)
+        match &self.driver {
+            Driver::Local(local) => local.checkpoint().await,
+            Driver::Replicated(replica) => replica.checkpoint().await,
+        }
     }
 
     /// Hands over the leadership if this replica has it, then stops. Data stay.
-    pub async fn shutdown(&self) {}
+    pub async fn shutdown(&self) {
+        match &self.driver {
+            Driver::Local(local) => local.shutdown().await,
+            Driver::Replicated(replica) => replica.shutdown().await,
+        }
+        self.leave_home();
+    }
+
+    /// Stops at once, without handing over, as if the server had died.
+    pub async fn halt(&self) {
+        match &self.driver {
+            Driver::Local(local) => local.shutdown().await,
+            Driver::Replicated(replica) => replica.halt().await,
+        }
+        self.leave_home();
+    }
 
     /// Stops and deletes the group's log; the machine's own data are the caller's to delete.
     pub async fn remove(&self) -> Result<(), ChangeError> {
-        Err(ChangeError::Closed)
+        self.halt().await;
+        match self.home.upgrade() {
+            Some(home) => Ok(home.remove(self.id)?),
+            None => Err(ChangeError::Closed),
+        }
+    }
+
+    fn leave_home(&self) {
+        if let Some(home) = self.home.upgrade() {
+            home.close(self.id);
+        }
     }
 }

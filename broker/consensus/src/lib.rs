@@ -28,18 +28,26 @@
 //! for the replicated one. [`formation`] is a separate, pure subject: how fresh servers decide
 //! that they are a cluster.
 
+mod blocking;
+mod codec;
 mod consensus;
 mod error;
 pub mod formation;
 mod group;
+mod in_flight;
+mod local;
 mod machine;
 mod options;
+mod raft;
+mod stop;
 mod transport;
 
 pub use consensus::{Consensus, Start};
 pub use error::{ChangeError, OpenError, ProposeError, StorageError};
 pub use group::{Group, Members, ReplicaStatus};
-pub use machine::{Machine, MachineError, Role, SnapshotReader, SnapshotWriter};
+pub use machine::{
+    Machine, MachineError, Role, SNAPSHOT_CHUNK_MAX_BYTES, SnapshotReader, SnapshotWriter,
+};
 pub use options::{Blocking, Limits, NodeId, Options, Timing};
 pub use storage::wal::GroupId;
 pub use transport::{BoxFuture, Lane, Transport, TransportError};

@@ -35,7 +35,7 @@ pub trait Machine: Send + Sync + 'static {
     fn role(&self, role: Role);
 
     /// Tells that a command which `propose` had taken will never be applied, because this replica
-    /// stopped accepting before the command reached the log.
+    /// stopped accepting before the command reached the log. May come from any task, at any time.
     fn refused(&self, _command: Bytes) {}
 
     /// Makes everything applied so far durable, atomically together with `seal`.
@@ -65,7 +65,7 @@ pub trait SnapshotReader: Send + 'static {
 }
 
 /// A snapshot being received.
-pub trait SnapshotWriter: Send + Sync + 'static {
+pub trait SnapshotWriter: Send + 'static {
     /// Takes the next chunk, exactly as the reader gave it.
     fn chunk(&mut self, chunk: Bytes) -> Result<(), MachineError>;
 

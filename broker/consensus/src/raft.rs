@@ -1,0 +1,20 @@
+//! The replicated driver: openraft, fed from our log, our transport and our machines.
+//!
+//! ```text
+//!  Group::propose ─► Replica ─► openraft ─► LogStore ─► shared write-ahead log
+//!                                  │  ▲
+//!                        Network ◄─┘  └─► State ─► Machine
+//!                           │
+//!                       Transport          (the other side: Replica::answer)
+//! ```
+
+mod frame;
+mod log_store;
+mod network;
+mod receive;
+mod record;
+mod replica;
+mod state;
+mod types;
+
+pub(crate) use replica::{Replica, refuse_unknown, request_group};
