@@ -7,6 +7,7 @@
 //!
 //! Start with [`StreamMachine`], which applies [`Command`]s in log order.
 
+pub mod api;
 pub mod codec;
 pub mod command;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod consumer;
 pub mod duration;
 pub mod error;
 pub mod json;
+pub mod read;
 pub mod stream;
 pub mod timestamp;
 pub mod transform;

@@ -31,7 +31,7 @@ impl From<messages::Error> for Refusal {
     fn from(error: messages::Error) -> Refusal {
         match error {
             messages::Error::TooLarge { .. } => {
-                Refusal::Rule(ApiError::stream_store_failed("message to large"))
+                Refusal::Rule(ApiError::stream_store_failed("message too large"))
             }
             error => Refusal::Store(error),
         }

@@ -1,6 +1,7 @@
 //! Stored messages that are published again under another subject.
 
 use bytes::Bytes;
+use wire::headers::Builder;
 
 use super::StreamMachine;
 use super::effect::Effect;
@@ -21,43 +22,26 @@ impl StreamMachine {
         if !subject::is_valid_publish(&destination) {
             return None;
         }
+        let mut headers = Builder::extending(&message.headers)
+            .add("Nats-Stream", &self.config.name)
+            .add("Nats-Subject", subject)
+            .add("Nats-Sequence", seq.to_string())
+            .add("Nats-Time-Stamp", Timestamp(self.now_ns).to_string())
+            .add("Nats-Last-Sequence", last_seq.to_string());
         let headers_only = self
             .config
             .republish
             .as_ref()
             .is_some_and(|rule| rule.headers_only);
-        let mut headers = Vec::with_capacity(message.headers.len() + 160 + subject.len());
-        match message.headers.strip_suffix(b"\r\n") {
-            Some(block) => headers.extend_from_slice(block),
-            None => headers.extend_from_slice(b"NATS/1.0\r\n"),
-        }
-        let time = Timestamp(self.now_ns);
-        let mut add = |name: &str, value: &[u8]| {
-            headers.extend_from_slice(name.as_bytes());
-            headers.extend_from_slice(b": ");
-            headers.extend_from_slice(value);
-            headers.extend_from_slice(b"\r\n");
-        };
-        add("Nats-Stream", self.config.name.as_bytes());
-        add("Nats-Subject", subject);
-        add("Nats-Sequence", seq.to_string().as_bytes());
-        add("Nats-Time-Stamp", time.to_string().as_bytes());
-        add("Nats-Last-Sequence", last_seq.to_string().as_bytes());
-        if headers_only {
-            add(
-                "Nats-Msg-Size",
-                message.payload.len().to_string().as_bytes(),
-            );
-        }
-        headers.extend_from_slice(b"\r\n");
         let payload = if headers_only {
+            headers = headers.add("Nats-Msg-Size", message.payload.len().to_string());
             Bytes::new()
         } else {
             message.payload.clone()
         };
         Some(Effect::Republish {
             subject: destination,
-            headers: headers.into(),
+            headers: headers.build().into(),
             payload,
         })
     }
