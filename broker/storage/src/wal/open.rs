@@ -56,8 +56,10 @@ fn take_lock(fs: &dyn FileSystem, dir: &Path) -> Result<LockGuard, Error> {
     })
 }
 
-/// What was read may never have been synced, and others are about to build on it. The rest of the
-/// file is given back: it is never written again.
+/// Others are about to build on what was read, so all of it must be durable. What is in doubt is
+/// written once more first: after a sync that failed, the kernel shows bytes that it does not have
+/// on the disk, and calls them clean. The rest of the file is given back: it is never written
+/// again.
 fn settle_last_segment(store: &Store, recovered: &mut Recovered) -> Result<(), Error> {
     let number = recovered.last;
     let Some(segment) = recovered.segments.0.get_mut(&number) else {
@@ -69,6 +71,11 @@ fn settle_last_segment(store: &Store, recovered: &mut Recovered) -> Result<(), E
         segment.file.set_len(end).map_err(at("cut", &path))?;
         segment.size = end;
     }
+    let (start, doubtful) = std::mem::take(&mut recovered.doubtful);
+    segment
+        .file
+        .write_all_at(&doubtful, u64::from(start))
+        .map_err(at("write", &path))?;
     segment.file.sync_data().map_err(at("sync", &path))
 }
 

@@ -46,6 +46,9 @@ pub struct Options {
     pub store_id: u64,
     pub now: Now,
     pub on_fatal: OnFatal,
+    /// A bug on purpose, to see that the tests would notice it.
+    #[cfg(test)]
+    pub(super) acknowledge_before_sync: bool,
 }
 
 impl Options {
@@ -61,6 +64,8 @@ impl Options {
             store_id: 0,
             now,
             on_fatal: Arc::new(|error| tracing::error!(%error, "the write-ahead log failed")),
+            #[cfg(test)]
+            acknowledge_before_sync: false,
         }
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Recovered {
     pub last: u32,
     /// Where the last segment ends.
     pub last_end: u32,
+    /// What was read from it but may never have been durable, and where it starts.
+    pub doubtful: (u32, Vec<u8>),
 }
 
 /// A segment file that was opened but not scanned.
@@ -161,7 +163,11 @@ impl Recovered {
                 groups,
             });
         }
-        let Scan { items, end } = scan(&bytes, store.seed(found.number), known_end, last);
+        let Scan {
+            items,
+            synced_to,
+            end,
+        } = scan(&bytes, store.seed(found.number), known_end, last);
         let (file, size) = (found.file.clone(), found.size);
         let segment = Segment {
             file,
@@ -176,6 +182,10 @@ impl Recovered {
         }
         self.last = found.number;
         self.last_end = end;
+        if last {
+            let start = synced_to.min(end);
+            self.doubtful = (start, bytes[start as usize..end as usize].to_vec());
+        }
         Ok(())
     }
 

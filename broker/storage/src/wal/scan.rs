@@ -30,6 +30,8 @@ pub(super) enum Item {
 pub(super) struct Scan {
     /// In the order of the file; what lies after a torn end is left out.
     pub items: Vec<Item>,
+    /// Up to where the records themselves vouch that the bytes were durable.
+    pub synced_to: u32,
     /// Where the last record ends.
     pub end: u32,
 }
@@ -66,7 +68,11 @@ pub(super) fn scan(bytes: &[u8], seed: Seed, known_end: Option<u32>, last: bool)
                 len: end - limit,
             });
         }
-        return Scan { items, end };
+        return Scan {
+            items,
+            synced_to: end,
+            end,
+        };
     }
     if last {
         let torn = |item: &Item| !matches!(item, Item::Record { .. }) && item.end() > synced_to;
@@ -78,7 +84,11 @@ pub(super) fn scan(bytes: &[u8], seed: Seed, known_end: Option<u32>, last: bool)
         items.pop();
     }
     let end = items.last().map_or(FIRST_RECORD, Item::end);
-    Scan { items, end }
+    Scan {
+        items,
+        synced_to,
+        end,
+    }
 }
 
 /// Drops everything from a torn item on, but keeps the part of it that was durable as damage.

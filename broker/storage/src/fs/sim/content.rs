@@ -18,7 +18,7 @@ pub(super) struct Content {
     durable_len: u64,
     /// The durable content of every block changed since the last sync.
     undo: BTreeMap<u64, Block>,
-    /// As `undo`, but of blocks a failed sync gave up: no later sync saves them.
+    /// As `undo`, but of blocks a failed sync gave up: only writing them again saves them.
     lost: BTreeMap<u64, Block>,
 }
 
@@ -100,7 +100,9 @@ impl Content {
 
     fn block_for_write(&mut self, block: u64) -> &mut Block {
         let current = self.blocks.entry(block).or_insert([0; BLOCK as usize]);
-        self.undo.entry(block).or_insert(*current);
+        // Written again, a block that was given up has another chance.
+        let durable = self.lost.remove(&block).unwrap_or(*current);
+        self.undo.entry(block).or_insert(durable);
         current
     }
 
@@ -115,7 +117,8 @@ impl Content {
             first_whole += 1;
         }
         for (block, old) in self.blocks.split_off(&first_whole) {
-            self.undo.entry(block).or_insert(old);
+            let durable = self.lost.remove(&block).unwrap_or(old);
+            self.undo.entry(block).or_insert(durable);
         }
     }
 }
