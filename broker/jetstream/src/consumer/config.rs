@@ -1,6 +1,7 @@
 //! A consumer's configuration: its JSON form and the rules it must satisfy.
 
 mod defaults;
+mod metadata;
 mod validate;
 
 use std::collections::BTreeMap;

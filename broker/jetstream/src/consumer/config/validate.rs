@@ -36,6 +36,8 @@ pub struct CreateLimits {
     pub account_max_consumers: i64,
     /// Most consumers of one stream if neither the stream nor the account sets a limit.
     pub default_max_consumers: i64,
+    /// Whether this server belongs to a cluster, so that consumers can have replicas.
+    pub clustered: bool,
     /// Refuse what would be corrected silently otherwise.
     pub pedantic: bool,
 }
@@ -88,7 +90,7 @@ pub fn validate_update(
         old.max_waiting != new.max_waiting,
         "max waiting can not be updated",
     )?;
-    if !new.is_durable() && new.inactive_threshold_ns == 0 {
+    if !old.is_durable() && new.inactive_threshold_ns == 0 {
         new.inactive_threshold_ns = DEFAULT_INACTIVE_THRESHOLD_NS;
     }
     Ok(new)
@@ -137,6 +139,9 @@ fn checked(
     };
     complete(&mut config, stream, limits, correct)?;
     check_names(&config)?;
+    if config.num_replicas > 1 && !limits.clustered {
+        return Err(ApiError::STREAM_REPLICAS_NOT_SUPPORTED);
+    }
     check_replicas(&config, stream.config)?;
     check_ack_waits(&config)?;
     if config.description.len() > MAX_DESCRIPTION_BYTES {
@@ -158,6 +163,10 @@ fn checked(
     check_metadata(&config)?;
     check_priorities(&config)?;
     check_supported(&config)?;
+    if config.is_durable() {
+        config.name.clone_from(&config.durable_name);
+    }
+    config.state_required_level();
     Ok(config)
 }
 
@@ -247,7 +256,7 @@ fn check_filters(config: &ConsumerConfig) -> Result<(), ApiError> {
     let filters: Vec<&[u8]> = config.filters().map(str::as_bytes).collect();
     for (index, filter) in filters.iter().enumerate() {
         if !subject::is_valid_subscribe(filter) {
-            return Err(ApiError::stream_invalid_config("malformed subject"));
+            return Err(ApiError::stream_invalid_config("invalid subject"));
         }
         let contains =
             |other: &&[u8]| subject::is_subset(filter, other) || subject::is_subset(other, filter);

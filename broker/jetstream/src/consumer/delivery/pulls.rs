@@ -196,20 +196,21 @@ impl Pulls {
 
     /// A message was sent to the request at the front.
     pub(super) fn delivered(&mut self, now_ns: i64, out: &mut Vec<Action>) {
-        let Some(mut front) = self.pop() else { return };
+        let Some(front) = self.waiting.front_mut() else {
+            return;
+        };
         front.batch = front.batch.saturating_sub(1);
         front.delivered += 1;
-        if front.batch == 0 {
-            if front.bytes.is_some_and(|bytes| bytes > 0) {
-                front.send(status::BATCH_COMPLETED, out);
+        if front.batch > 0 {
+            if front.idle_heartbeat_ns > 0 {
+                front.heartbeat_due_ns = Some(now_ns.saturating_add(front.idle_heartbeat_ns));
             }
-            return;
+            self.waiting.rotate_left(1);
+        } else if let Some(front) = self.pop()
+            && front.bytes.is_some_and(|bytes| bytes > 0)
+        {
+            front.send(status::BATCH_COMPLETED, out);
         }
-        if front.idle_heartbeat_ns > 0 {
-            front.heartbeat_due_ns = Some(now_ns.saturating_add(front.idle_heartbeat_ns));
-        }
-        self.no_wait += usize::from(front.no_wait);
-        self.waiting.push_back(front);
     }
 
     /// Ends the requests that do not wait, now that there is nothing to deliver. True if there

@@ -1,1 +1,8 @@
-use super::*;
+//! Scenarios with explicit times: what is sent to whom after which inputs.
+
+mod acks;
+mod harness;
+mod interleavings;
+mod pulls;
+mod pushes;
+mod starts;
