@@ -14,6 +14,8 @@ pub struct Login {
     pub limits: Limits,
     /// Unix time in seconds at which the connection must end.
     pub expires_at_s: Option<i64>,
+    /// When the account's token expires, Unix time in seconds. A newer token may prolong it.
+    pub account_expires_at_s: Option<i64>,
     /// The user's public key, when the user proved to own one.
     pub nkey: Option<String>,
     /// The key that signed the user's token, when there is one.
@@ -57,6 +59,7 @@ impl Login {
             permissions: Permissions::default(),
             limits: Limits::default(),
             expires_at_s: None,
+            account_expires_at_s: None,
             nkey: None,
             issuer: None,
             issued_at_s: 0,
