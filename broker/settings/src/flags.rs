@@ -232,3 +232,6 @@ fn parse_signal(text: &str) -> Result<Signal, FlagError> {
         target: target.filter(|target| !target.is_empty()),
     })
 }
+
+#[cfg(test)]
+mod tests;

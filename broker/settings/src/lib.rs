@@ -24,6 +24,7 @@
 
 pub mod flags;
 pub mod options;
+mod print;
 mod problem;
 mod read;
 mod syntax;

@@ -158,3 +158,6 @@ fn set<T, U: Into<T>>(field: &mut T, value: Option<U>) {
         *field = value.into();
     }
 }
+
+#[cfg(test)]
+mod tests;

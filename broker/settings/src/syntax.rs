@@ -333,3 +333,6 @@ impl<'a, 'b> Parser<'a, 'b> {
 fn is_blank(c: char) -> bool {
     c == ' ' || c == '\t'
 }
+
+#[cfg(test)]
+mod tests;

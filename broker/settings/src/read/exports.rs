@@ -123,6 +123,14 @@ impl Reader<'_> {
                 _ => self.unknown(entry),
             }
         }
+        if import
+            .prefix
+            .as_ref()
+            .is_some_and(|prefix| !subject::is_literal(prefix))
+        {
+            let reason = "stream import prefix can not contain wildcard tokens";
+            self.problem(&node.position, reason);
+        }
         if import.kind == InterestKind::Stream && import.prefix.is_some() && import.to.is_some() {
             let reason = "Stream import can not have a 'prefix' and a 'to' property";
             self.problem(&node.position, reason);
@@ -206,22 +214,26 @@ impl Reader<'_> {
     /// A subject, or a block with a subject and a sampling.
     fn latency(&mut self, entry: &Entry) -> Option<Latency> {
         let mut sampling = Sampling::Percent(100);
-        let Value::Map(map) = &entry.value.value else {
-            return Some(Latency {
-                sampling,
-                subject: self.string(entry)?,
-            });
-        };
         let mut subject: Option<String> = None;
-        for entry in &map.entries {
-            match entry.key.as_str() {
-                "sampling" => set(&mut sampling, self.sampling(entry)),
-                "subject" => set(&mut subject, self.text(entry)),
-                _ => self.unknown(entry),
+        match &entry.value.value {
+            Value::Map(map) => {
+                for entry in &map.entries {
+                    match entry.key.to_ascii_lowercase().as_str() {
+                        "sampling" => set(&mut sampling, self.sampling(entry)),
+                        "subject" => set(&mut subject, self.text(entry)),
+                        _ => self.unknown(entry),
+                    }
+                }
             }
+            _ => set(&mut subject, self.text(entry)),
         }
-        if subject.is_none() {
-            self.problem(&entry.position, "Latency subject required, but missing");
+        match &subject {
+            None => self.problem(&entry.position, "Latency subject required, but missing"),
+            Some(subject) if !subject::is_literal(subject) => {
+                let reason = format!("latency subject {subject:?} is not one to publish to");
+                self.problem(&entry.position, reason);
+            }
+            Some(_) => {}
         }
         Some(Latency {
             sampling,

@@ -1,5 +1,7 @@
 //! Whether what accounts import is exported to them.
 
+use std::collections::BTreeSet;
+
 use super::{Reader, subject};
 use crate::Position;
 use crate::options::{Account, Export, Import, InterestKind, Options};
@@ -56,7 +58,11 @@ fn check_export(export: &Export, options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-fn check_import(importer: &str, import: &Import, options: &Options) -> Result<(), String> {
+fn check_import<'o>(
+    importer: &'o str,
+    import: &Import,
+    options: &'o Options,
+) -> Result<(), String> {
     let kind = kind_name(import.kind);
     let Some(exporter) = account(&import.account, options) else {
         return Err(format!(
@@ -75,7 +81,74 @@ fn check_import(importer: &str, import: &Import, options: &Options) -> Result<()
             import.subject
         ));
     }
+    // An account may import what it exports itself, under the same name even.
+    if exporter.name == importer {
+        return Ok(());
+    }
+    let mut visited = BTreeSet::from([importer]);
+    if is_cycle(
+        exporter,
+        import.kind,
+        &import.subject,
+        &mut visited,
+        options,
+    ) {
+        return Err(format!(
+            "Error adding {kind} import {:?}: import forms a cycle",
+            import.subject
+        ));
+    }
     Ok(())
+}
+
+/// Whether what is taken from `exporter` comes, through its own imports, from an account that is
+/// waiting for it. Every account is visited once at most, so this ends.
+fn is_cycle<'o>(
+    exporter: &'o Account,
+    kind: InterestKind,
+    subject: &str,
+    visited: &mut BTreeSet<&'o str>,
+    options: &'o Options,
+) -> bool {
+    if !visited.insert(&exporter.name) {
+        return true;
+    }
+    let mut imports = exporter.imports.iter().filter(|import| import.kind == kind);
+    let found = imports.any(|import| {
+        let local = local_subject(import);
+        // Unless the import renames it, only what is looked for goes on to the next account.
+        let is_renamed = import.prefix.is_some() || import.to.is_some();
+        let next_subject = if !is_renamed && subject::covers(&local, subject) {
+            subject
+        } else {
+            &import.subject
+        };
+        subject::overlap(&local, subject)
+            && account(&import.account, options)
+                .is_some_and(|next| is_cycle(next, kind, next_subject, visited, options))
+    });
+    visited.remove(exporter.name.as_str());
+    found
+}
+
+/// Where an import appears in the account that imports it.
+fn local_subject(import: &Import) -> String {
+    match (&import.prefix, &import.to) {
+        (Some(prefix), _) => format!("{prefix}.{}", import.subject),
+        // Mapped tokens can be anything.
+        (None, Some(to)) => to
+            .split('.')
+            .map(|token| {
+                if token.starts_with('$') || token.contains("{{") {
+                    "*"
+                } else {
+                    token
+                }
+            })
+            .collect::<Vec<_>>()
+            .join("."),
+        (None, None) => import.subject.clone(),
+    }
 }
 
 /// Whether an export is for this account: public, naming it, or holding its name in the subject.

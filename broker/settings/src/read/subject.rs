@@ -33,6 +33,20 @@ pub fn covers(filter: &str, subject: &str) -> bool {
     }
 }
 
+/// Whether some message matches both.
+pub fn overlap(one: &str, other: &str) -> bool {
+    let mut one = one.split('.');
+    let mut other = other.split('.');
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return true,
+            (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
+            (Some(a), Some(b)) if a == b || a == "*" || b == "*" => {}
+            _ => return false,
+        }
+    }
+}
+
 /// A subject a user may have permissions for, or for subscriptions `subject queue`.
 pub fn check_permission(text: &str, queues: bool) -> Result<(), String> {
     if is_valid(text) {

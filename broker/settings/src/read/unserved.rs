@@ -2,7 +2,7 @@
 //! that a file is judged as a whole, and then remembered so that the server can refuse to start.
 
 use super::tls::Side;
-use super::{Reader, is_url};
+use super::{Reader, is_url, nkey};
 use crate::options::{Options, Unserved};
 use crate::value::{Entry, Map, Value};
 
@@ -14,7 +14,11 @@ enum Shape {
     Flag,
     Integer,
     Duration,
+    Durations,
     Seconds,
+    AuthenticationTimeout,
+    Name,
+    UserKey,
     Listen,
     Port,
     Subjects,
@@ -37,7 +41,7 @@ use Shape::*;
 
 const COMPRESSION: &[Key] = &[
     (&["mode"], Text),
-    (&["rtt_thresholds", "thresholds", "rtts", "rtt"], Texts),
+    (&["rtt_thresholds", "thresholds", "rtts", "rtt"], Durations),
 ];
 
 const SIMPLE_AUTHORIZATION: &[Key] = &[
@@ -48,7 +52,7 @@ const SIMPLE_AUTHORIZATION: &[Key] = &[
 ];
 
 const GATEWAY: &[Key] = &[
-    (&["name"], Text),
+    (&["name"], Name),
     (&["listen"], Listen),
     (&["port"], Port),
     (&["host", "net"], Text),
@@ -57,7 +61,7 @@ const GATEWAY: &[Key] = &[
         Block(&[
             (&["user", "username"], Text),
             (&["pass", "password"], Text),
-            (&["timeout"], Seconds),
+            (&["timeout"], AuthenticationTimeout),
             (&["proxy_required"], Flag),
         ]),
     ),
@@ -88,8 +92,8 @@ const LEAFNODES: &[Key] = &[
         Block(&[
             (&["user", "username"], Text),
             (&["pass", "password"], Text),
-            (&["nkey"], Text),
-            (&["timeout"], Seconds),
+            (&["nkey"], UserKey),
+            (&["timeout"], AuthenticationTimeout),
             (&["account"], Text),
             (&["proxy_required"], Flag),
             (&["users"], Blocks(LEAF_USER)),
@@ -291,6 +295,14 @@ impl Reader<'_> {
             Flag => drop(self.boolean(entry)),
             Integer => drop(self.integer(entry)),
             Duration => drop(self.duration(entry)),
+            Durations => {
+                for node in self.array(entry).unwrap_or_default() {
+                    self.signed_duration(&entry.key, node);
+                }
+            }
+            AuthenticationTimeout => drop(self.authentication_timeout(entry)),
+            Name => drop(self.name(entry, "gateway")),
+            UserKey => drop(self.key(entry, nkey::Kind::User, "nkey")),
             Seconds => drop(self.seconds(entry)),
             Listen => drop(self.listen(entry)),
             Port => drop(self.port(entry)),

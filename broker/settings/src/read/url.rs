@@ -7,7 +7,12 @@ use crate::options::Port;
 pub fn is_url(text: &str) -> bool {
     let text = text.trim();
     let Some((scheme, rest)) = text.split_once("://") else {
-        return !text.is_empty() && !text.contains(char::is_control);
+        // `name:port` is let pass, as a scheme with something behind it, but `1.2.3.4:port` is not.
+        let segment = text.split('/').next().unwrap_or_default();
+        let scheme_fits = segment
+            .split_once(':')
+            .is_none_or(|(scheme, _)| is_scheme(scheme));
+        return scheme_fits && !text.is_empty() && !text.contains(char::is_control);
     };
     let authority = rest.split('/').next().unwrap_or_default();
     let host = authority
@@ -27,6 +32,13 @@ pub fn is_url(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
         && !rest.contains(|c: char| c.is_control() || c == ' ')
         && port_is_number
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 fn is_port(text: &str) -> bool {
