@@ -27,6 +27,11 @@ pub enum Error {
     /// To repair means to put back the message with the same sequence that was damaged.
     #[error("message {seq} is not damaged, so there is nothing to repair")]
     NotDamaged { seq: u64 },
+    /// The device failed to sync, so nothing written since can be trusted. The log has it all.
+    #[error(
+        "a sync of the store failed; check the device and restart, which applies the log again"
+    )]
+    SyncFailed,
     #[error("store i/o failed: {0}")]
     Io(io::Error),
 }

@@ -7,6 +7,7 @@
 //! memory moves.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 mod block;
 mod query;
@@ -259,6 +260,18 @@ impl<D> Index<D> {
         self.live = 0;
         self.subjects.clear();
         std::mem::take(&mut self.blocks)
+    }
+
+    /// Puts a block with the same messages in the place of a run of blocks.
+    pub(crate) fn replace_blocks(&mut self, run: Range<usize>, block: Block<D>) {
+        let live: u32 = self.blocks.range(run.clone()).map(|old| old.live).sum();
+        assert_eq!(
+            live, block.live,
+            "a rewritten block has the messages of its sources"
+        );
+        let start = run.start;
+        self.blocks.drain(run);
+        self.blocks.insert(start, block);
     }
 
     /// The first message at or after `from_seq`.

@@ -12,6 +12,7 @@
 //! Start at [`MessageStore`], then `index.rs`, which both stores share.
 
 mod error;
+mod file;
 mod filters;
 mod index;
 mod memory;
@@ -19,7 +20,11 @@ mod message;
 mod message_store;
 mod store;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::Error;
+pub use file::{FileOptions, FileStore};
 pub use filters::Filters;
 pub use memory::MemoryStore;
 pub use message::{Erase, MESSAGE_SIZE_BYTES_MAX, Purge, ReadLimits, State, StoredMessage};

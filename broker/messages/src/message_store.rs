@@ -88,8 +88,9 @@ pub trait MessageStore: Send + Sync {
     fn seq_at_time(&self, time_ns: i64) -> Result<u64, Error>;
 
     /// Makes everything so far durable together with `seal`, a value of the owner (such as the log
-    /// index applied last). Either all of it is durable afterwards or the call failed and the
-    /// previous checkpoint still stands; a failed call can be repeated.
+    /// index applied last). If it fails, what a crash leaves is this checkpoint or the previous
+    /// one, whole in either case, and [`seal`](Self::seal) tells which. A failed call can be
+    /// repeated.
     fn checkpoint(&mut self, seal: &[u8]) -> Result<(), Error>;
 
     /// The seal of the last successful checkpoint.

@@ -58,6 +58,11 @@ pub trait Records: Send + Sync {
 
     fn read(&self, block: &Block<Self::Data>, found: Located) -> Result<StoredMessage, Error>;
 
+    /// What a message added to the accounted bytes.
+    fn accounted_size(&self, found: Located) -> u64 {
+        u64::from(found.size_bytes)
+    }
+
     /// Lets go of a message that the index just removed.
     fn forget(&mut self, block: &mut Block<Self::Data>, found: Located, erase: Erase);
 
@@ -441,7 +446,8 @@ impl<R: Records> MessageStore for Store<R> {
         self.records.repair(found, &message)?;
         let (subject, headers) = (message.subject.len(), message.headers.len());
         let size_bytes = self.message_size(subject, headers, message.payload.len());
-        self.totals.bytes = (self.totals.bytes + size_bytes) - u64::from(found.size_bytes);
+        self.totals.bytes =
+            (self.totals.bytes + size_bytes).saturating_sub(u64::from(found.size_bytes));
         if self.index.is_unknown(found.at) {
             self.index.identify(found.at, seq, &message.subject);
         }
