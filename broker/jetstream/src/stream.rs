@@ -97,7 +97,9 @@ impl StreamMachine {
         let mut changes = Changes::default();
         self.expire(&mut changes)?;
         match &command.action {
-            Action::PublishBatch(messages) => self.publish_batch(messages, &mut changes, effects)?,
+            Action::PublishBatch(messages) => {
+                self.publish_batch(messages, &mut changes, effects)?
+            }
             Action::ConsumerProgress(progress) => self.consumer_progress(progress, &mut changes)?,
             Action::Tick => {}
             action => {

@@ -24,7 +24,7 @@ pub struct Transform {
 pub enum TransformError {
     #[error("invalid subject")]
     BadSubject,
-    #[error("invalid mapping destination: {reason} in {token:?}")]
+    #[error("invalid mapping destination: {reason} in {token}")]
     Destination { token: String, reason: &'static str },
 }
 
@@ -101,12 +101,10 @@ fn functions(
         return Err(TransformError::BadSubject);
     }
     for (function, token) in parsed.iter().zip(tokens()) {
-        if function
-            .arguments()
-            .iter()
-            .any(|index| *index == 0 || *index > wildcards.len())
-        {
-            return Err(function::refuse(token, "wildcard index out of range"));
+        let beyond = |index: &&usize| **index == 0 || **index > wildcards.len();
+        if let Some(index) = function.arguments().iter().find(beyond) {
+            let token = format!("{token}: [{index}]");
+            return Err(function::refuse(&token, "wildcard index out of range"));
         }
     }
     Ok(parsed)
@@ -138,7 +136,12 @@ mod tests {
             ("*", "{{sliceFromRight(1,2)}}", "abcde", "a.bc.de"),
             ("*", "{{left(1,2)}}", "abcde", "ab"),
             ("*", "{{right(1,2)}}", "abcde", "de"),
-            ("*.*", "p.{{partition(10,1,2)}}", "foo.bar", "p.3"),
+            (
+                "pp.*.*",
+                "{{partition(10,1,2)}}.{{partition(5)}}",
+                "pp.foo.bar",
+                "0.2",
+            ),
             ("foo.*", "$JS.$1", "foo.a", "$JS.a"),
         ];
         for (source, destination, subject, expected) in cases {

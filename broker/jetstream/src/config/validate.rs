@@ -4,6 +4,8 @@ use crate::config::StreamConfig;
 use crate::error::ApiError;
 
 mod create;
+#[cfg(test)]
+mod tests;
 mod update;
 
 pub use create::validate_create;

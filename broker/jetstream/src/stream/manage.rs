@@ -54,12 +54,15 @@ impl StreamMachine {
             changes.removed(seq, seq);
             return Ok(Ok(Answer::MsgDeleted));
         }
-        // Clients tell a sequence that was never used from one whose message is gone.
-        let text = match seq > self.store.state().last_seq {
-            true => "stream store EOF",
-            false => "no message found",
-        };
-        Ok(Err(ApiError::stream_msg_delete_failed(text)))
+        // Clients tell these apart: never used yet, gone from the middle, gone from the beginning.
+        let state = self.store.state();
+        Ok(Err(if seq > state.last_seq {
+            ApiError::stream_msg_delete_failed("stream store EOF")
+        } else if seq < state.first_seq || seq == 0 {
+            ApiError::stream_msg_delete_failed("no message found")
+        } else {
+            ApiError::sequence_not_found(seq)
+        }))
     }
 
     fn purge(&mut self, purge: &Purge, changes: &mut Changes) -> Result<Outcome, messages::Error> {

@@ -137,7 +137,7 @@ impl StreamMachine {
             return Err(ApiError::STREAM_SEALED);
         }
         let size = message.headers.len() + message.payload.len();
-        if usize::try_from(self.config.max_msg_size).is_ok_and(|limit| size > limit) {
+        if usize::try_from(self.config.max_msg_size).is_ok_and(|limit| limit > 0 && size > limit) {
             return Err(ApiError::STREAM_MESSAGE_EXCEEDS_MAXIMUM);
         }
         if message.headers.len() > MAX_HEADER_BYTES {

@@ -8,6 +8,9 @@ use crate::config::{Discard, PersistMode, Storage};
 /// # Errors
 /// The API error a client gets, [`ApiError::stream_invalid_config`] for most of them.
 pub fn validate_create(config: &StreamConfig, context: &Context) -> Result<StreamConfig, ApiError> {
+    if config.sealed {
+        refuse("stream configuration for create can not be sealed")?;
+    }
     let config = complete(config, context)?;
     if config.num_replicas > 1 && !context.clustered {
         return Err(ApiError::STREAM_REPLICAS_NOT_SUPPORTED);
@@ -32,6 +35,9 @@ pub(super) fn complete(config: &StreamConfig, context: &Context) -> Result<Strea
 }
 
 fn check_texts(config: &StreamConfig) -> Result<(), ApiError> {
+    if config.name.contains(['/', '\\']) {
+        return Err(ApiError::STREAM_NAME_CONTAINS_PATH_SEPARATORS);
+    }
     if !is_valid_name(&config.name) {
         return refuse("stream name is required and can not contain '.', '*', '>', '\\', '/'");
     }
@@ -179,6 +185,10 @@ fn refuse_unserved(config: &StreamConfig) -> Result<(), ApiError> {
             "persist_mode async",
             config.persist_mode == PersistMode::Async,
         ),
+        (
+            "subject_delete_marker_ttl",
+            config.subject_delete_marker_ttl_ns > 0,
+        ),
     ];
     match unserved.into_iter().find(|(_, wanted)| *wanted) {
         Some((name, _)) => refuse(format_args!(
@@ -195,18 +205,11 @@ fn complete_subjects(config: &mut StreamConfig) -> Result<(), ApiError> {
     }
     for (index, subject) in config.subjects.iter().enumerate() {
         check_subject(subject, config)?;
-        if config.subjects[..index].contains(subject) {
-            return refuse("duplicate subjects detected");
-        }
         let colliding = config.subjects[index + 1..]
             .iter()
             .find(|other| subject::overlaps(other.as_bytes(), subject.as_bytes()));
-        match colliding {
-            Some(other) if other == subject => return refuse("duplicate subjects detected"),
-            Some(other) => {
-                return refuse(format_args!("subject {subject:?} overlaps with {other:?}"));
-            }
-            None => {}
+        if let Some(other) = colliding {
+            return refuse(format_args!("subject {subject:?} overlaps with {other:?}"));
         }
     }
     Ok(())
@@ -258,7 +261,7 @@ fn complete_rewrites(config: &mut StreamConfig, context: &Context) -> Result<(),
     if let Some(rewrite) = &config.subject_transform {
         if !rewrite.src.is_empty() && !subject::is_valid_subscribe(rewrite.src.as_bytes()) {
             return Err(ApiError::stream_transform_invalid_source(format_args!(
-                "nats: invalid subject {}",
+                "invalid subject {}",
                 rewrite.src
             )));
         }
