@@ -5,7 +5,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::fs::{OpenMode, SimFs, SimOp};
+use crate::fs::{SimFs, SimOp};
 
 mod disk;
 mod faults;
