@@ -35,9 +35,14 @@ pub(crate) fn run_watching_stall<R>(f: impl FnOnce() -> R) -> (R, bool) {
     (result, STALLED.replace(false))
 }
 
-/// A target was appended to and nobody else has promised to write it.
+/// A target was appended to and nobody else has promised to write it. Outside a batch it is
+/// written at once.
 pub(crate) fn promise(target: &Arc<Connection>) {
-    DIRTY.with_borrow_mut(|dirty| dirty.push(target.clone()));
+    if DEPTH.get() == 0 {
+        target.flush();
+    } else {
+        DIRTY.with_borrow_mut(|dirty| dirty.push(target.clone()));
+    }
 }
 
 /// A target has most of its allowed backlog already.

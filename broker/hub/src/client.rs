@@ -1,9 +1,8 @@
 //! One client: the operations of the client protocol.
 //!
 //! A [`Session`] is owned by the connection's task. [`Session::process`] takes bytes and never
-//! waits; whatever needs waiting (a login) is handed back to the driver in [`drive`].
+//! waits; whatever needs waiting (a login) is handed back to the driver.
 
-pub(crate) mod drive;
 mod login;
 
 use std::sync::{Arc, atomic::Ordering};
@@ -16,12 +15,12 @@ use wire::{
     encode,
 };
 
-use self::drive::Protocol;
 use crate::{
     account::Account,
     connection::Connection,
     deliver::{self, Message},
     delivery::{Origin, OriginKind},
+    drive::{Next, Protocol},
     hub::Hub,
     subscription::{NewSub, Sub, Target},
 };
@@ -49,16 +48,6 @@ pub(crate) struct Session {
     cache: MatchCache<Sub>,
     in_messages: u64,
     in_bytes: u64,
-}
-
-/// What a session needs before it goes on.
-pub(crate) enum Next {
-    /// More bytes: the buffer must hold at least this many.
-    Read { needed: usize },
-    /// A login with these options; then the rest of the buffer.
-    Login(Box<ConnectOptions>),
-    /// Nothing: the connection ends.
-    Close,
 }
 
 impl Protocol for Session {
@@ -91,9 +80,14 @@ impl Protocol for Session {
         (done, next)
     }
 
-    async fn login(&mut self, options: Box<ConnectOptions>) -> Result<(), Next> {
-        let outcome = self.try_login(options).await;
-        outcome.map_err(|error| self.fail(error))
+    async fn login(&mut self, options: Option<Box<ConnectOptions>>) -> Result<(), Next> {
+        let asked = options.is_some();
+        match self.try_login(options.unwrap_or_default()).await {
+            Ok(()) if asked => self.ok(),
+            Ok(()) => {}
+            Err(error) => return Err(self.fail(error)),
+        }
+        Ok(())
     }
 
     async fn login_again(&mut self) -> Result<(), Next> {
@@ -175,7 +169,7 @@ impl Session {
             _ if self.hub.authenticator().auth_required() => {
                 Some(self.fail(Error::AuthorizationViolation))
             }
-            _ => Some(Next::Login(Box::default())),
+            _ => Some(Next::ImplicitLogin),
         }
     }
 
@@ -189,10 +183,13 @@ impl Session {
             } => self.subscribe(subject, queue, sid)?,
             Op::Unsub { sid, max } => self.unsubscribe(sid, max),
             Op::Ping => self.ping(),
-            Op::Pong => self.pong(),
+            Op::Pong => self.connection.note_pong(),
             Op::Connect(json) => {
-                let options = ConnectOptions::parse(json)
+                let mut options = ConnectOptions::parse(json)
                     .map_err(|_| Error::Malformed { verb: "CONNECT" })?;
+                if self.account.is_some() {
+                    self.keep_unmentioned(json, &mut options);
+                }
                 return Ok(Some(Next::Login(Box::new(options))));
             }
             Op::Info(_) | Op::Ok => {}
@@ -228,14 +225,12 @@ impl Session {
         let Some(account) = &self.account else {
             return Ok(());
         };
-        if self.verbose {
-            self.connection.send(SHORT_BYTES, encode::ok);
-        }
-        if self.restricted && !self.may_publish(publish) {
-            return Ok(());
-        }
         if self.pedantic && !subject::is_valid_publish(publish.subject) {
             self.complain(&Error::InvalidPublishSubject);
+        }
+        self.ok();
+        if self.restricted && !self.may_publish(publish) {
+            return Ok(());
         }
         let message = Message {
             account,
@@ -290,15 +285,10 @@ impl Session {
         };
         let mut matches = Matches::default();
         message.account.match_into(reply, &mut matches);
-        let members = matches.queues().iter().flat_map(|queue| &queue.members);
-        let own = matches
-            .plain()
-            .iter()
-            .chain(members)
-            .find(|sub| match &sub.target {
-                Target::Client(target) => Arc::ptr_eq(target, &self.connection),
-                _ => false,
-            });
+        let own = matches.plain().iter().find(|sub| match &sub.target {
+            Target::Client(target) => Arc::ptr_eq(target, &self.connection),
+            _ => false,
+        });
         if let Some(sub) = own {
             deliver::to_local(&status, sub);
         }
@@ -389,15 +379,6 @@ impl Session {
         let info = self.hub.connect_info(&self.connection);
         self.connection
             .send(SHORT_BYTES, |out| encode::info(out, &info));
-    }
-
-    fn pong(&mut self) {
-        let connection = &self.connection;
-        if connection.pings_out.swap(0, Ordering::Relaxed) > 0 {
-            let sent_us = connection.last_ping_us.load(Ordering::Relaxed);
-            let rtt_us = connection.age_us().saturating_sub(sent_us).max(1);
-            connection.rtt_us.store(rtt_us, Ordering::Relaxed);
-        }
     }
 
     /// Ends every subscription: the connection is gone or belongs to another account now.

@@ -10,7 +10,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Instant, SystemTime},
 };
@@ -51,6 +51,8 @@ pub(crate) mod traits {
     pub const ASYNC_INFO: u8 = 8;
     /// Was sent its first ping.
     pub const PINGED: u8 = 16;
+    /// A route whose server has said who it is, and was accepted.
+    pub const INTRODUCED: u8 = 32;
 }
 
 pub(crate) struct Connection {
@@ -84,6 +86,8 @@ pub(crate) struct Connection {
     pub pings_out: AtomicU32,
     /// Round trip in microseconds; 0 = not measured.
     pub rtt_us: AtomicU64,
+    /// Subscriptions a route's server has told this one about.
+    pub remote_interest: AtomicUsize,
     pub facts: Mutex<Facts>,
 }
 
@@ -137,6 +141,7 @@ impl Connection {
             deadline_ms: AtomicU64::new(u64::MAX),
             pings_out: AtomicU32::new(0),
             rtt_us: AtomicU64::new(0),
+            remote_interest: AtomicUsize::new(0),
             facts: Mutex::new(Facts {
                 tls: new.tls,
                 nonce: new.nonce,
@@ -180,6 +185,15 @@ impl Connection {
         let mut subs = self.subs.lock();
         if subs.get(sub.sid()) == Some(sub) {
             subs.remove(sub.sid());
+        }
+    }
+
+    /// The peer answered a ping.
+    pub fn note_pong(&self) {
+        if self.pings_out.swap(0, Ordering::Relaxed) > 0 {
+            let sent_us = self.last_ping_us.load(Ordering::Relaxed);
+            let rtt_us = self.age_us().saturating_sub(sent_us).max(1);
+            self.rtt_us.store(rtt_us, Ordering::Relaxed);
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::SystemTime,
 };
 
 use arc_swap::ArcSwap;
@@ -52,8 +52,7 @@ pub struct Hub {
     pub(crate) routes: Arc<Routes>,
     pub(crate) client_port: AtomicU64,
     phase: watch::Sender<Phase>,
-    pub(crate) started: SystemTime,
-    pub(crate) started_at: Instant,
+    started: SystemTime,
 }
 
 impl Hub {
@@ -75,7 +74,6 @@ impl Hub {
             next_id: AtomicU64::new(1),
             phase: watch::Sender::new(Phase::Running),
             started: SystemTime::now(),
-            started_at: Instant::now(),
         });
         sweeper::start(&hub);
         hub
@@ -83,6 +81,11 @@ impl Hub {
 
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// When the hub was made.
+    pub fn started(&self) -> SystemTime {
+        self.started
     }
 
     pub fn limits(&self) -> arc_swap::Guard<Arc<Limits>> {

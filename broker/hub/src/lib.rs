@@ -13,6 +13,7 @@ mod client;
 mod connection;
 mod deliver;
 mod delivery;
+mod drive;
 mod hub;
 mod info;
 mod listener;

@@ -14,18 +14,16 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, rustls, server::TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsStream, rustls};
 use wire::{Error, ServerInfo, encode};
 
 use crate::{
     auth::PeerTls,
     batch,
-    client::{
-        Session,
-        drive::{Driver, Tls},
-    },
+    client::Session,
     connection::{Connection, NewConnection},
     delivery::OriginKind,
+    drive::{Driver, Tls},
     hub::{Hub, Phase},
     info,
     options::{HandshakeFirst, TlsOptions},
@@ -202,7 +200,7 @@ async fn secure(hub: Arc<Hub>, mut stream: TcpStream, greeting: Greeting, tls: T
     let handshake = TlsAcceptor::from(tls.config.clone()).accept(stream);
     match timeout(tls.timeout, handshake).await {
         Ok(Ok(stream)) => {
-            let io = Io::Tls(Box::new(stream));
+            let io = Io::Tls(Box::new(TlsStream::Server(stream)));
             let driver = hub.start_client(io, greeting, handshake_first);
             Box::pin(driver.run()).await;
         }

@@ -140,7 +140,7 @@ pub(crate) fn end(connection: &Arc<Connection>, error: Error) {
 pub(crate) async fn drain_clients(hub: &Arc<Hub>) {
     let started = Instant::now();
     hub.announce_to_clients();
-    hub.routes.announce_lame_duck();
+    hub.announce_to_routes();
     let limits = hub.limits().clone();
     sleep(limits.lame_duck_grace).await;
     let clients: Vec<_> = hub.clients.lock().values().cloned().collect();

@@ -1,11 +1,13 @@
 //! CONNECT: who the client is, and what follows from it.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use identity::Login;
+use serde::de::IgnoredAny;
 use wire::{ConnectOptions, Error};
 
 use super::Session;
@@ -38,8 +40,31 @@ impl Session {
         self.apply_options(&options, headers);
         self.apply_login(&login);
         self.remember(options, login);
-        self.ok();
         Ok(())
+    }
+
+    /// What a second CONNECT does not mention stays as the first one said.
+    pub(super) fn keep_unmentioned(&self, json: &[u8], options: &mut ConnectOptions) {
+        let keys: HashMap<String, IgnoredAny> = serde_json::from_slice(json).unwrap_or_default();
+        let mentions = |name: &str| keys.keys().any(|key| key.eq_ignore_ascii_case(name));
+        let keep = |name: &str, now: bool, option: &mut bool| {
+            if !mentions(name) {
+                *option = now;
+            }
+        };
+        keep("verbose", self.verbose, &mut options.verbose);
+        keep("pedantic", self.pedantic, &mut options.pedantic);
+        keep("headers", self.limits.headers, &mut options.headers);
+        keep(
+            "no_responders",
+            self.no_responders,
+            &mut options.no_responders,
+        );
+        keep(
+            "echo",
+            self.connection.has_trait(traits::ECHO),
+            &mut options.echo,
+        );
     }
 
     async fn ask(&self, options: &ConnectOptions) -> Result<Login, Error> {

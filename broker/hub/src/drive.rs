@@ -15,10 +15,9 @@ use std::{
 
 use bytes::BufMut;
 use tokio::{io::AsyncReadExt, io::AsyncWrite, net::TcpStream};
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 use wire::{CloseReason, ConnectOptions};
 
-use super::Next;
 use crate::{
     batch,
     connection::{Connection, wish},
@@ -38,13 +37,26 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// What a session needs before it goes on.
+pub(crate) enum Next {
+    /// More bytes: the buffer must hold at least this many.
+    Read { needed: usize },
+    /// A login with these options; then the rest of the buffer.
+    Login(Box<ConnectOptions>),
+    /// A login without CONNECT; then the rest of the buffer.
+    ImplicitLogin,
+    /// Nothing: the connection ends.
+    Close,
+}
+
 /// The protocol of one kind of connection.
 pub(crate) trait Protocol: Send {
     /// Acts on every complete operation of `buf`. Returns how many bytes are done with.
     fn process(&mut self, buf: &[u8]) -> (usize, Next);
+    /// Without options: the client was not asked to identify itself, and did not.
     fn login(
         &mut self,
-        options: Box<ConnectOptions>,
+        options: Option<Box<ConnectOptions>>,
     ) -> impl Future<Output = Result<(), Next>> + Send;
     fn login_again(&mut self) -> impl Future<Output = Result<(), Next>> + Send;
     fn end(&mut self);
@@ -54,7 +66,7 @@ pub(crate) trait Protocol: Send {
 
 /// Why a turn ended without waiting for the socket.
 enum Turn {
-    Login(Box<ConnectOptions>),
+    Login(Option<Box<ConnectOptions>>),
     LoginAgain,
     Stall,
     End,
@@ -124,7 +136,7 @@ impl<P: Protocol> Driver<P> {
         } else {
             self.connection.flush();
         }
-        self.protocol.end();
+        batch::run(|| self.protocol.end());
         self.connection.drop_socket();
         self.tls = None;
     }
@@ -232,16 +244,19 @@ impl<P: Protocol> Driver<P> {
         self.needed = 0;
         match next {
             Next::Read { needed } => self.needed = needed,
-            Next::Login(options) => {
-                self.unread = !rest.is_empty();
-                return Step::Leave(Turn::Login(options));
-            }
+            Next::Login(options) => return self.leave_for_login(Some(options)),
+            Next::ImplicitLogin => return self.leave_for_login(None),
             Next::Close => return Step::Leave(Turn::End),
         }
         if stalled && self.protocol.stalls() {
             return Step::Leave(Turn::Stall);
         }
         Step::Done
+    }
+
+    fn leave_for_login(&mut self, options: Option<Box<ConnectOptions>>) -> Step {
+        self.unread = !self.leftover.is_empty();
+        Step::Leave(Turn::Login(options))
     }
 
     fn note_activity(&self) {
