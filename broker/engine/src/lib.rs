@@ -1,1 +1,31 @@
 //! JetStream at run time: groups, assets, the API and delivery.
+//!
+//! [`Engine`] holds a server's part of JetStream. The meta group says which streams exist and on
+//! which servers ([`meta`], `meta_group`); for each replica assigned to this server there is an
+//! `asset`, whose state machine comes from the `jetstream` crate and whose log from `consensus`;
+//! where an asset leads, `lead` proposes what clients send and delivers to consumers; `api` answers
+//! requests.
+//!
+//! The crate knows neither sockets nor the hub: the server gives it a [`bus::Bus`], a clock, a file
+//! system and a way to ask its peers, and so does the simulation.
+
+mod advisory;
+mod api;
+mod asset;
+pub mod bus;
+pub mod clock;
+mod engine;
+pub mod env;
+mod inbox;
+mod lead;
+pub mod meta;
+mod meta_group;
+pub mod peer;
+pub mod placement;
+mod proposals;
+mod repair;
+
+pub use api::VERSION;
+pub use asset::Asset;
+pub use engine::{Engine, Founding, Start, load_identity};
+pub use meta_group::MetaGroup;

@@ -1,0 +1,144 @@
+//! Events about streams and consumers, published in the account they belong to.
+
+use jetstream::api::advisory::{
+    ActionKind, Advisory, ConsumerAction, Delivery, Leader, StreamAction,
+};
+use jetstream::consumer;
+use jetstream::timestamp::Timestamp;
+use rand::Rng;
+
+use crate::asset::Asset;
+use crate::bus::Outgoing;
+use crate::engine::Engine;
+use crate::env::Env;
+
+pub fn stream_action(engine: &Engine, account: &str, stream: &str, action: ActionKind) {
+    let domain = engine.env().options.domain.clone();
+    let event = StreamAction {
+        stream: stream.to_owned(),
+        action,
+        domain,
+    };
+    publish(engine.env(), account, &Advisory::StreamAction(event));
+}
+
+/// Tells that a consumer was created, or else updated.
+pub fn consumer_created(engine: &Engine, asset: &Asset, consumer: &str, is_new: bool) {
+    let action = if is_new {
+        ActionKind::Create
+    } else {
+        ActionKind::Modify
+    };
+    consumer_action(engine, asset, consumer, action);
+}
+
+pub fn consumer_deleted(engine: &Engine, asset: &Asset, consumer: &str) {
+    consumer_action(engine, asset, consumer, ActionKind::Delete);
+}
+
+fn consumer_action(engine: &Engine, asset: &Asset, consumer: &str, action: ActionKind) {
+    let (account, stream) = asset.key();
+    let domain = engine.env().options.domain.clone();
+    let event = ConsumerAction {
+        stream,
+        consumer: consumer.to_owned(),
+        action,
+        domain,
+    };
+    publish(engine.env(), &account, &Advisory::ConsumerAction(event));
+}
+
+/// Tells that this server leads a replicated stream now.
+pub fn leader_elected(engine: &Engine, asset: &Asset) {
+    let Some(cluster) = crate::api::cluster_info(engine, asset) else {
+        return;
+    };
+    if cluster.replicas.is_empty() {
+        return;
+    }
+    let (account, stream) = asset.key();
+    let event = Leader {
+        account: account.clone(),
+        stream,
+        leader: cluster.leader,
+        replicas: cluster.replicas,
+        domain: engine.env().options.domain.clone(),
+        ..Leader::default()
+    };
+    publish(engine.env(), &account, &Advisory::LeaderElected(event));
+}
+
+/// The event about one delivery of a consumer.
+pub fn of_consumer(asset: &Asset, consumer: &str, advisory: &consumer::Advisory) -> Outgoing {
+    let (_, stream) = asset.key();
+    let base = Delivery {
+        stream,
+        consumer: consumer.to_owned(),
+        domain: asset.env.options.domain.clone(),
+        ..Delivery::default()
+    };
+    let event = match advisory.clone() {
+        consumer::Advisory::MaxDeliveries {
+            stream_seq,
+            deliveries,
+        } => Advisory::MaxDeliveries(Delivery {
+            stream_seq,
+            deliveries,
+            ..base
+        }),
+        consumer::Advisory::Nak {
+            stream_seq,
+            consumer_seq,
+            deliveries,
+        } => {
+            let consumer_seq = Some(consumer_seq);
+            Advisory::Nak(Delivery {
+                stream_seq,
+                consumer_seq,
+                deliveries,
+                ..base
+            })
+        }
+        consumer::Advisory::Terminated {
+            stream_seq,
+            consumer_seq,
+            deliveries,
+            reason,
+        } => {
+            let consumer_seq = Some(consumer_seq);
+            Advisory::Terminated(Delivery {
+                stream_seq,
+                consumer_seq,
+                deliveries,
+                reason,
+                ..base
+            })
+        }
+        consumer::Advisory::Acked {
+            stream_seq,
+            consumer_seq,
+            deliveries,
+            ack_time_ns,
+        } => Advisory::AckMetric(Delivery {
+            stream_seq,
+            consumer_seq: Some(consumer_seq),
+            deliveries,
+            ack_time_ns: Some(ack_time_ns),
+            ..base
+        }),
+    };
+    message(&asset.env, &event)
+}
+
+fn publish(env: &Env, account: &str, event: &Advisory) {
+    env.bus.publish(account, &[message(env, event)]);
+}
+
+fn message(env: &Env, event: &Advisory) -> Outgoing {
+    let id = format!(
+        "{:016x}{:06x}",
+        rand::rng().random::<u64>(),
+        env.now_ns() & 0xff_ffff
+    );
+    Outgoing::new(event.subject(), event.encode(id, Timestamp(env.now_ns())))
+}

@@ -1,0 +1,280 @@
+//! The JetStream API: which server answers which request, and how.
+//!
+//! Every server with JetStream hears every request. The meta leader answers those about the set of
+//! streams, a stream's leader those about the stream; all others keep silent.
+
+mod account;
+mod consumers;
+mod leaders;
+mod messages;
+mod placing;
+mod shown;
+mod streams;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use jetstream::ApiError;
+use jetstream::api::{self, ApiRequest, Verb};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::asset::Asset;
+use crate::bus::{Handler, Incoming, Outgoing, SubscriptionId};
+use crate::engine::Engine;
+use crate::env::Env;
+use crate::meta::ReplyTo;
+
+pub use leaders::cluster_info;
+pub use messages::direct_get;
+pub use placing::place_without;
+pub use shown::VERSION;
+pub use streams::{announce, local_stream_infos, stream_info};
+
+/// A request waiting for a worker.
+#[derive(Debug)]
+pub struct Job {
+    pub account: String,
+    pub subject: String,
+    pub reply: String,
+    pub headers: Bytes,
+    pub payload: Bytes,
+}
+
+impl Job {
+    pub fn reply_to(&self) -> ReplyTo {
+        ReplyTo {
+            account: self.account.clone(),
+            subject: self.reply.clone(),
+        }
+    }
+}
+
+/// How a request ends on this server.
+pub enum Outcome {
+    /// The response, complete with its type.
+    Response(Vec<u8>),
+    Refused(ApiError),
+    /// Another server answers, or this one does later.
+    Silent,
+}
+
+impl Outcome {
+    pub fn respond<T: Serialize>(verb: Verb, body: &T) -> Self {
+        Outcome::Response(api::respond(verb.response_name(), body))
+    }
+}
+
+impl From<ApiError> for Outcome {
+    fn from(error: ApiError) -> Self {
+        Outcome::Refused(error)
+    }
+}
+
+/// The subjects of the API that do not belong to one stream's leader alone.
+const SUBJECTS: &[&str] = &[
+    "INFO",
+    "STREAM.CREATE.*",
+    "STREAM.UPDATE.*",
+    "STREAM.NAMES",
+    "STREAM.LIST",
+    "STREAM.INFO.*",
+    "STREAM.DELETE.*",
+    "STREAM.PURGE.*",
+    "STREAM.SNAPSHOT.*",
+    "STREAM.RESTORE.*",
+    "STREAM.MSG.>",
+    "STREAM.PEER.>",
+    "STREAM.LEADER.>",
+    "STREAM.CANCEL_MOVE.*",
+    "CONSUMER.CREATE.>",
+    "CONSUMER.DURABLE.>",
+    "CONSUMER.NAMES.*",
+    "CONSUMER.LIST.*",
+    "CONSUMER.INFO.>",
+    "CONSUMER.DELETE.>",
+    "CONSUMER.PAUSE.>",
+    "CONSUMER.UNPIN.>",
+    "CONSUMER.RESET.>",
+    "CONSUMER.LEADER.>",
+    "CONSUMER.PEER.>",
+];
+
+/// Calls that only users of the system account may make.
+const SYSTEM_SUBJECTS: &[&str] = &["META.>", "SERVER.>", "ACCOUNT.>"];
+
+/// Listens for the API requests of one account.
+pub fn subscribe(env: &Arc<Env>, account: &str, jobs: &mpsc::Sender<Job>) -> Vec<SubscriptionId> {
+    listen(env, account, jobs, SUBJECTS)
+}
+
+/// Listens for the calls of the system account.
+pub fn subscribe_system(
+    env: &Arc<Env>,
+    account: &str,
+    jobs: &mpsc::Sender<Job>,
+) -> Vec<SubscriptionId> {
+    listen(env, account, jobs, SYSTEM_SUBJECTS)
+}
+
+fn listen(
+    env: &Arc<Env>,
+    account: &str,
+    jobs: &mpsc::Sender<Job>,
+    subjects: &[&str],
+) -> Vec<SubscriptionId> {
+    let handler: Arc<dyn Handler> = Arc::new(Queue { jobs: jobs.clone() });
+    let mut prefixes = vec!["$JS.API.".to_owned()];
+    if !env.options.domain.is_empty() {
+        prefixes.push(format!("$JS.{}.API.", env.options.domain));
+    }
+    let mut ids = Vec::new();
+    for prefix in prefixes {
+        for subject in subjects {
+            ids.push(
+                env.bus
+                    .subscribe(account, &format!("{prefix}{subject}"), handler.clone()),
+            );
+        }
+    }
+    ids
+}
+
+struct Queue {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Handler for Queue {
+    fn deliver(&self, message: &Incoming<'_>) {
+        // A request without a reply subject has nobody to answer; one that is not text is none.
+        let Some(reply) = message
+            .reply
+            .and_then(|reply| std::str::from_utf8(reply).ok())
+        else {
+            return;
+        };
+        let Ok(subject) = std::str::from_utf8(message.subject) else {
+            return;
+        };
+        let job = Job {
+            account: message.account.to_owned(),
+            subject: subject.to_owned(),
+            reply: reply.to_owned(),
+            headers: Bytes::copy_from_slice(message.headers),
+            payload: Bytes::copy_from_slice(message.payload),
+        };
+        self.jobs.try_send(job).ok();
+    }
+}
+
+/// Handles one request.
+pub async fn serve(engine: &Engine, job: Job) {
+    let Some(request) = ApiRequest::parse(&job.subject) else {
+        return;
+    };
+    let outcome = match required_level(&job) {
+        Some(level) if level > api::API_LEVEL => Outcome::Refused(ApiError::REQUIRED_API_LEVEL),
+        _ if !engine.is_ready() => Outcome::Refused(ApiError::CLUSTER_NOT_AVAIL),
+        _ => dispatch(engine, &job, &request).await,
+    };
+    let response = match outcome {
+        Outcome::Silent => return,
+        Outcome::Response(response) => response,
+        Outcome::Refused(error) => {
+            engine.shared.stats.errors.fetch_add(1, Ordering::Relaxed);
+            api::refuse(request.verb.response_name(), &error)
+        }
+    };
+    engine.shared.stats.total.fetch_add(1, Ordering::Relaxed);
+    let message = Outgoing::new(job.reply.clone(), response);
+    engine.env().bus.publish(&job.account, &[message]);
+}
+
+async fn dispatch(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Outcome {
+    use Verb::*;
+    match request.verb {
+        AccountInfo => account::info(engine, job).await,
+        StreamCreate => streams::create(engine, job, request).await,
+        StreamUpdate => streams::update(engine, job, request).await,
+        StreamDelete => streams::delete(engine, job, request),
+        StreamNames => streams::names(engine, job),
+        StreamList => streams::list(engine, job).await,
+        MetaLeaderStepDown => leaders::meta_step_down(engine, job).await,
+        ServerRemove => leaders::remove_server(engine, job).await,
+        verb if verb.is_system_only() => Outcome::Refused(ApiError::BAD_REQUEST),
+        _ => match of_stream(engine, job, request) {
+            Ok(asset) => dispatch_to_stream(engine, &asset, job, request).await,
+            Err(outcome) => outcome,
+        },
+    }
+}
+
+async fn dispatch_to_stream(
+    engine: &Engine,
+    asset: &Arc<Asset>,
+    job: &Job,
+    request: &ApiRequest<'_>,
+) -> Outcome {
+    use Verb::*;
+    match request.verb {
+        StreamInfo => streams::info(engine, asset, job),
+        StreamPurge => streams::purge(asset, job).await,
+        StreamMsgGet => messages::get(asset, job),
+        StreamMsgDelete => messages::delete(asset, job).await,
+        StreamLeaderStepDown | ConsumerLeaderStepDown => {
+            leaders::step_down(engine, asset, job, request).await
+        }
+        StreamPeerRemove => leaders::remove_peer(engine, asset, job, request).await,
+        ConsumerCreate | ConsumerDurableCreate => {
+            consumers::create(engine, asset, job, request).await
+        }
+        ConsumerNames => consumers::names(asset, job),
+        ConsumerList => consumers::list(engine, asset, job),
+        ConsumerInfo => consumers::info(engine, asset, request),
+        ConsumerDelete => consumers::delete(engine, asset, request).await,
+        ConsumerPause => consumers::pause(asset, job, request).await,
+        _ => Outcome::Refused(ApiError::stream_general_error("not served by this version")),
+    }
+}
+
+/// The stream replica that has to answer, if it is on this server.
+fn of_stream(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Result<Arc<Asset>, Outcome> {
+    let shared = &engine.shared;
+    if let Some(asset) = engine.asset(&job.account, request.stream) {
+        if asset.is_leader() {
+            return match asset.failure() {
+                Some(reason) => Err(ApiError::stream_offline_reason(reason).into()),
+                None => Ok(asset),
+            };
+        }
+        return Err(Outcome::Silent);
+    }
+    let exists = shared
+        .meta
+        .read(|meta| meta.stream(&job.account, request.stream).is_some());
+    match exists {
+        false if shared.meta.is_leader() => Err(ApiError::STREAM_NOT_FOUND.into()),
+        _ => Err(Outcome::Silent),
+    }
+}
+
+fn required_level(job: &Job) -> Option<u32> {
+    let value = wire::headers::get(&job.headers, "Nats-Required-Api-Level")?;
+    // A level that cannot be read is one this server does not know.
+    Some(
+        std::str::from_utf8(value)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(u32::MAX),
+    )
+}
+
+/// Reads a body that may be left out.
+fn optional<T: serde::de::DeserializeOwned + Default>(payload: &[u8]) -> Result<T, ApiError> {
+    if payload.is_empty() {
+        Ok(T::default())
+    } else {
+        jetstream::json::parse(payload)
+    }
+}

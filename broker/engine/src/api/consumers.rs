@@ -1,0 +1,308 @@
+//! Requests about consumers; the stream's leader answers all of them.
+
+use std::sync::Arc;
+
+use jetstream::ApiError;
+use jetstream::api::consumer::{
+    CreateAction, CreateRequest, ListRequest, ListResponse, NamesResponse, PauseRequest,
+    PauseResponse,
+};
+use jetstream::api::{ApiRequest, ClusterInfo, LIST_PAGE, NAMES_PAGE, Paged, SUCCESS, Verb};
+use jetstream::command::Action;
+use jetstream::consumer::{
+    ConsumerConfig, ConsumerInfo, CreateLimits, StreamFacts, config as rules,
+};
+use jetstream::timestamp::Timestamp;
+use rand::Rng;
+
+use super::{Job, Outcome, account, leaders, optional, shown};
+use crate::asset::Asset;
+use crate::engine::Engine;
+
+/// Letters of a name that the server chooses.
+const NAME_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const NAME_LENGTH: usize = 8;
+/// Consumers of one stream when neither the stream nor the account sets a limit.
+const DEFAULT_MAX_CONSUMERS: i64 = 1000;
+
+pub async fn create(
+    engine: &Engine,
+    asset: &Arc<Asset>,
+    job: &Job,
+    request: &ApiRequest<'_>,
+) -> Outcome {
+    match prepared(engine, asset, job, request) {
+        Ok(Prepared::Unchanged(name)) => respond_info(engine, asset, request.verb, &name),
+        Ok(Prepared::Change { name, action }) => {
+            let is_new = matches!(action, Action::CreateConsumer { .. });
+            match asset.request(action).await {
+                Some(Ok(_)) => {
+                    crate::advisory::consumer_created(engine, asset, &name, is_new);
+                    respond_info(engine, asset, request.verb, &name)
+                }
+                Some(Err(error)) => error.into(),
+                None => Outcome::Silent,
+            }
+        }
+        Err(error) => error.into(),
+    }
+}
+
+/// What a create request comes down to.
+enum Prepared {
+    Unchanged(String),
+    Change { name: String, action: Action },
+}
+
+fn prepared(
+    engine: &Engine,
+    asset: &Asset,
+    job: &Job,
+    request: &ApiRequest<'_>,
+) -> Result<Prepared, ApiError> {
+    let body: CreateRequest = jetstream::json::parse(&job.payload)?;
+    if body.stream_name != request.stream {
+        return Err(ApiError::STREAM_MISMATCH);
+    }
+    let mut config = body.config;
+    shown::remove_levels(&mut config.metadata);
+    check_names(&config, request)?;
+    if config.name.is_empty() {
+        config.name = if config.durable_name.is_empty() {
+            chosen_name()
+        } else {
+            config.durable_name.clone()
+        };
+    }
+    let limits = limits(engine, &job.account, body.pedantic);
+    asset.read(|machine| {
+        let name = config.name.clone();
+        let existing = machine.consumers().get(&name);
+        let others: Vec<&ConsumerConfig> = machine
+            .consumers()
+            .iter()
+            .filter(|(other, _)| **other != name)
+            .map(|(_, consumer)| &consumer.config)
+            .collect();
+        let facts = StreamFacts {
+            config: machine.config(),
+            consumer_count: machine.consumers().len() as u64,
+            others: &others,
+        };
+        let Some(existing) = existing else {
+            if body.action == CreateAction::Update {
+                return Err(ApiError::CONSUMER_DOES_NOT_EXIST);
+            }
+            let config = rules::validate_create(config, &facts, &limits)?;
+            let action = Action::CreateConsumer {
+                name: name.clone(),
+                config: Box::new(config),
+            };
+            return Ok(Prepared::Change { name, action });
+        };
+        let bound = live_info(asset, &name).is_some_and(|live| live.push_bound);
+        let updated = rules::validate_update(&existing.config, config, &facts, &limits, bound);
+        if updated.as_ref() == Ok(&existing.config) {
+            return Ok(Prepared::Unchanged(name));
+        }
+        if body.action == CreateAction::Create {
+            return Err(ApiError::CONSUMER_ALREADY_EXISTS);
+        }
+        let action = Action::UpdateConsumer {
+            name: name.clone(),
+            config: Box::new(updated?),
+        };
+        Ok(Prepared::Change { name, action })
+    })
+}
+
+/// The names in the subject and in the body must say the same.
+fn check_names(config: &ConsumerConfig, request: &ApiRequest<'_>) -> Result<(), ApiError> {
+    if !config.durable_name.is_empty()
+        && !config.name.is_empty()
+        && config.durable_name != config.name
+    {
+        return Err(ApiError::CONSUMER_CREATE_DURABLE_AND_NAME_MISMATCH);
+    }
+    if request.verb == Verb::ConsumerDurableCreate {
+        if config.durable_name.is_empty() {
+            return Err(ApiError::CONSUMER_DURABLE_NAME_NOT_SET);
+        }
+        return match config.durable_name == request.consumer {
+            true => Ok(()),
+            false => Err(ApiError::CONSUMER_DURABLE_NAME_NOT_MATCH_SUBJECT),
+        };
+    }
+    if request.consumer.is_empty() {
+        return match config.durable_name.is_empty() {
+            true => Ok(()),
+            false => Err(ApiError::CONSUMER_EPHEMERAL_WITH_DURABLE_NAME),
+        };
+    }
+    if config.consumer_name() != request.consumer {
+        return Err(ApiError::CONSUMER_DURABLE_NAME_NOT_MATCH_SUBJECT);
+    }
+    if !request.rest.is_empty() {
+        if !config.filter_subjects.is_empty() {
+            return Err(ApiError::CONSUMER_MULTIPLE_FILTERS_NOT_ALLOWED);
+        }
+        if config.filter_subject != request.rest {
+            return Err(ApiError::CONSUMER_CREATE_FILTER_SUBJECT_MISMATCH);
+        }
+    }
+    Ok(())
+}
+
+fn chosen_name() -> String {
+    let mut random = rand::rng();
+    let letters = (0..NAME_LENGTH).map(|_| {
+        let index = random.random_range(0..NAME_ALPHABET.len());
+        char::from(NAME_ALPHABET[index])
+    });
+    letters.collect()
+}
+
+fn limits(engine: &Engine, account: &str, pedantic: bool) -> CreateLimits {
+    let of_account = account::limits_of(engine, account);
+    CreateLimits {
+        account_max_ack_pending: of_account.max_ack_pending.max(0),
+        account_max_consumers: of_account.max_consumers.max(0),
+        default_max_consumers: DEFAULT_MAX_CONSUMERS,
+        pedantic,
+        ..CreateLimits::default()
+    }
+}
+
+pub fn names(asset: &Arc<Asset>, job: &Job) -> Outcome {
+    let request: ListRequest = match optional(&job.payload) {
+        Ok(request) => request,
+        Err(error) => return error.into(),
+    };
+    let names: Vec<String> = asset.read(|machine| machine.consumers().keys().cloned().collect());
+    let (paged, consumers) = Paged::slice(&names, request.offset, NAMES_PAGE);
+    Outcome::respond(
+        Verb::ConsumerNames,
+        &NamesResponse {
+            paged,
+            consumers: consumers.to_vec(),
+        },
+    )
+}
+
+pub fn list(engine: &Engine, asset: &Arc<Asset>, job: &Job) -> Outcome {
+    let request: ListRequest = match optional(&job.payload) {
+        Ok(request) => request,
+        Err(error) => return error.into(),
+    };
+    let names: Vec<String> = asset.read(|machine| machine.consumers().keys().cloned().collect());
+    let (paged, page) = Paged::slice(&names, request.offset, LIST_PAGE);
+    let consumers = page
+        .iter()
+        .filter_map(|name| consumer_info(engine, asset, name))
+        .collect();
+    Outcome::respond(
+        Verb::ConsumerList,
+        &ListResponse {
+            paged,
+            consumers,
+            missing: Vec::new(),
+        },
+    )
+}
+
+pub fn info(engine: &Engine, asset: &Arc<Asset>, request: &ApiRequest<'_>) -> Outcome {
+    respond_info(engine, asset, request.verb, request.consumer)
+}
+
+pub async fn delete(engine: &Engine, asset: &Arc<Asset>, request: &ApiRequest<'_>) -> Outcome {
+    let name = request.consumer.to_owned();
+    match asset.request(Action::DeleteConsumer { name }).await {
+        Some(Ok(_)) => {
+            crate::advisory::consumer_deleted(engine, asset, request.consumer);
+            Outcome::respond(request.verb, &SUCCESS)
+        }
+        Some(Err(error)) => error.into(),
+        None => Outcome::Silent,
+    }
+}
+
+pub async fn pause(asset: &Arc<Asset>, job: &Job, request: &ApiRequest<'_>) -> Outcome {
+    let body: PauseRequest = match optional(&job.payload) {
+        Ok(body) => body,
+        Err(error) => return error.into(),
+    };
+    let name = request.consumer.to_owned();
+    let config = asset.read(|machine| {
+        machine
+            .consumers()
+            .get(&name)
+            .map(|consumer| consumer.config.clone())
+    });
+    let Some(mut config) = config else {
+        return ApiError::CONSUMER_NOT_FOUND.into();
+    };
+    let now_ns = asset.env.now_ns();
+    config.pause_until = body.pause_until.filter(|until| until.0 > now_ns);
+    let until = config.pause_until;
+    match asset
+        .request(Action::UpdateConsumer {
+            name,
+            config: Box::new(config),
+        })
+        .await
+    {
+        Some(Ok(_)) => {
+            let response = PauseResponse {
+                paused: until.is_some(),
+                pause_until: until.or(body.pause_until).unwrap_or_default(),
+                pause_remaining_ns: until.map_or(0, |until| until.0 - now_ns),
+            };
+            Outcome::respond(request.verb, &response)
+        }
+        Some(Err(error)) => error.into(),
+        None => Outcome::Silent,
+    }
+}
+
+fn respond_info(engine: &Engine, asset: &Asset, verb: Verb, name: &str) -> Outcome {
+    match consumer_info(engine, asset, name) {
+        Some(info) => Outcome::respond(verb, &info),
+        None => ApiError::CONSUMER_NOT_FOUND.into(),
+    }
+}
+
+/// Everything the API tells about a consumer of a stream led here.
+pub fn consumer_info(
+    engine: &Engine,
+    asset: &Asset,
+    name: &str,
+) -> Option<ConsumerInfo<ClusterInfo>> {
+    let live = live_info(asset, name).unwrap_or_default();
+    let cluster = leaders::cluster_info(engine, asset);
+    let now_ns = engine.env().now_ns();
+    asset.read(|machine| {
+        let consumer = machine.consumers().get(name)?;
+        let names = (machine.config().name.as_str(), name);
+        let created = Timestamp(consumer.created_ns);
+        let mut info = ConsumerInfo::new(
+            names,
+            created,
+            &consumer.config,
+            &consumer.state,
+            live,
+            now_ns,
+        );
+        if let Some(config) = &mut info.config {
+            shown::add_levels(&mut config.metadata);
+        }
+        info.cluster = cluster;
+        Some(info)
+    })
+}
+
+fn live_info(asset: &Asset, name: &str) -> Option<jetstream::consumer::info::LiveInfo> {
+    let live = asset.live()?;
+    live.with_consumers(asset, |consumers| {
+        Some(consumers.delivery(name)?.live_info())
+    })
+}

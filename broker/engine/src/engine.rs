@@ -1,0 +1,343 @@
+//! JetStream on one server: its meta group, its stream replicas, its accounts.
+
+mod changes;
+mod formation;
+mod housekeeping;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use consensus::formation::Identity;
+use consensus::{NodeId, Role};
+use jetstream::api::account::AccountLimits;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::api::{self, Job};
+use crate::asset::Asset;
+use crate::bus::SubscriptionId;
+use crate::env::Env;
+use crate::meta::{META_GROUP, ServerFacts, StreamKey};
+use crate::meta_group::{Change, MetaGroup};
+use crate::peer::{Question, Usage};
+
+pub use formation::{Founding, load_identity, replace_everywhere};
+
+/// API requests waiting for a worker; more are dropped, and their senders ask again.
+const MAX_WAITING_REQUESTS: usize = 10_000;
+/// API requests handled at the same time.
+const WORKERS: usize = 16;
+
+/// JetStream on this server. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub env: Arc<Env>,
+    pub meta: Arc<MetaGroup>,
+    assets: RwLock<BTreeMap<StreamKey, Arc<Asset>>>,
+    accounts: RwLock<BTreeMap<String, Account>>,
+    jobs: mpsc::Sender<Job>,
+    pub stats: ApiCounters,
+    /// Set once the server is part of its cluster and the meta group runs.
+    ready: watch::Sender<bool>,
+    founding: Mutex<Option<Founding>>,
+    identity: Mutex<Option<Identity>>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+struct Account {
+    limits: AccountLimits,
+    subscriptions: Vec<SubscriptionId>,
+}
+
+/// API requests since the start.
+#[derive(Default)]
+pub(crate) struct ApiCounters {
+    pub total: AtomicU64,
+    pub errors: AtomicU64,
+}
+
+impl Engine {
+    /// Prepares JetStream; nothing runs before [`Engine::start`].
+    pub fn new(env: Env) -> std::io::Result<(Engine, Start)> {
+        let env = Arc::new(env);
+        let dir = env.options.store_dir.join("meta");
+        let (meta, changes) = MetaGroup::open(env.fs.clone(), &dir)?;
+        let (jobs, waiting) = mpsc::channel(MAX_WAITING_REQUESTS);
+        let shared = Arc::new(Shared {
+            env,
+            meta,
+            assets: RwLock::default(),
+            accounts: RwLock::default(),
+            jobs,
+            stats: ApiCounters::default(),
+            ready: watch::Sender::new(false),
+            founding: Mutex::default(),
+            identity: Mutex::default(),
+            tasks: Mutex::default(),
+        });
+        Ok((Engine { shared }, Start { changes, waiting }))
+    }
+
+    /// Starts JetStream on a server that stands alone, with everything it stored.
+    pub async fn start_alone(&self, start: Start) -> Result<(), consensus::OpenError> {
+        self.serve_api(start.waiting);
+        let shared = &self.shared;
+        let group = shared
+            .env
+            .consensus
+            .local(META_GROUP, shared.meta.clone())
+            .await?;
+        shared.meta.attach(group);
+        self.run_meta(start.changes).await;
+        Ok(())
+    }
+
+    /// Starts JetStream on a server of a cluster. It is ready once the cluster is formed.
+    pub fn start_clustered(&self, start: Start, founding: Founding, identity: Identity) {
+        self.serve_api(start.waiting);
+        *self.shared.founding.lock() = Some(founding);
+        *self.shared.identity.lock() = Some(identity);
+        let engine = self.clone();
+        self.spawn(async move { formation::run(engine, start.changes).await });
+    }
+
+    /// Waits until JetStream can be used on this server.
+    pub async fn ready(&self) {
+        let mut ready = self.shared.ready.subscribe();
+        // The sender lives as long as this engine.
+        ready.wait_for(|ready| *ready).await.ok();
+    }
+
+    pub fn is_ready(&self) -> bool {
+        *self.shared.ready.borrow()
+    }
+
+    /// Lets an account use JetStream, or changes its limits.
+    pub fn enable_account(&self, name: &str, limits: AccountLimits) {
+        let mut accounts = self.shared.accounts.write();
+        if let Some(account) = accounts.get_mut(name) {
+            account.limits = limits;
+            return;
+        }
+        let subscriptions = api::subscribe(&self.shared.env, name, &self.shared.jobs);
+        accounts.insert(
+            name.to_owned(),
+            Account {
+                limits,
+                subscriptions,
+            },
+        );
+    }
+
+    /// Serves the calls that only users of the system account may make.
+    pub fn enable_system_account(&self, name: &str) {
+        // They last as long as the server.
+        api::subscribe_system(&self.shared.env, name, &self.shared.jobs);
+    }
+
+    /// Takes JetStream away from an account. Its streams stay and come back with it.
+    pub fn disable_account(&self, name: &str) {
+        if let Some(account) = self.shared.accounts.write().remove(name) {
+            for id in account.subscriptions {
+                self.shared.env.bus.unsubscribe(id);
+            }
+        }
+    }
+
+    pub fn account_limits(&self, name: &str) -> Option<AccountLimits> {
+        self.shared
+            .accounts
+            .read()
+            .get(name)
+            .map(|account| account.limits.clone())
+    }
+
+    pub fn account_names(&self) -> Vec<String> {
+        self.shared.accounts.read().keys().cloned().collect()
+    }
+
+    /// Answers a question of another server.
+    pub async fn handle_peer(&self, from: NodeId, question: Bytes) -> Bytes {
+        let Some(question) = Question::decode(&question) else {
+            return Bytes::new();
+        };
+        let answer = match question {
+            Question::Formation { message } => {
+                formation::receive(self, from, &message);
+                return Bytes::new();
+            }
+            Question::Facts { node, facts } => {
+                self.shared.put_facts(node, facts);
+                return Bytes::new();
+            }
+            Question::StreamInfos { account, names } => {
+                serde_json::to_vec(&api::local_stream_infos(self, &account, &names))
+            }
+            Question::Usage { account } => serde_json::to_vec(&self.local_usage(&account)),
+            Question::Message { group, seq } => {
+                let asset = self
+                    .assets()
+                    .into_iter()
+                    .find(|asset| asset.assignment.read().group == group);
+                serde_json::to_vec(&asset.and_then(|asset| crate::repair::copy(&asset, seq)))
+            }
+        };
+        Bytes::from(answer.unwrap_or_default())
+    }
+
+    /// Tells that the connection to another server came or went.
+    pub fn peer_changed(&self, node: NodeId, is_up: bool) {
+        formation::peer_changed(self, node, is_up);
+    }
+
+    /// Hands over all leaderships and makes everything durable.
+    pub async fn shutdown(&self) {
+        self.shared.tasks.lock().abort_all();
+        for asset in self.assets() {
+            asset.checkpoint().await;
+        }
+        self.shared.env.consensus.shutdown().await;
+    }
+
+    pub fn env(&self) -> &Arc<Env> {
+        &self.shared.env
+    }
+
+    pub fn meta(&self) -> &Arc<MetaGroup> {
+        &self.shared.meta
+    }
+
+    /// The stream replicas of this server.
+    pub fn assets(&self) -> Vec<Arc<Asset>> {
+        self.shared.assets.read().values().cloned().collect()
+    }
+
+    pub fn asset(&self, account: &str, stream: &str) -> Option<Arc<Asset>> {
+        let key = (account.to_owned(), stream.to_owned());
+        self.shared.assets.read().get(&key).cloned()
+    }
+
+    /// What an account uses on this server, counting the streams it leads.
+    pub fn local_usage(&self, account: &str) -> Usage {
+        let mut usage = Usage::default();
+        for asset in self.assets() {
+            if asset.account() != account || !asset.is_leader() {
+                continue;
+            }
+            let replicas = asset.assignment.read().replicas.len().max(1) as u64;
+            asset.read(|machine| {
+                let bytes = machine.store().state().bytes * replicas;
+                match machine.config().storage {
+                    jetstream::config::Storage::File => usage.file_bytes += bytes,
+                    jetstream::config::Storage::Memory => usage.memory_bytes += bytes,
+                }
+                usage.streams += 1;
+                usage.consumers += machine.consumers().len() as u64;
+            });
+        }
+        usage
+    }
+
+    /// Requests and refusals of the API since the start.
+    pub fn api_counts(&self) -> (u64, u64) {
+        let stats = &self.shared.stats;
+        (
+            stats.total.load(Ordering::Relaxed),
+            stats.errors.load(Ordering::Relaxed),
+        )
+    }
+
+    /// The name of a server of the cluster.
+    pub fn server_name(&self, node: NodeId) -> String {
+        if node == self.shared.env.node() {
+            return self.shared.env.options.server_name.clone();
+        }
+        let known = self
+            .shared
+            .meta
+            .read(|meta| meta.servers().get(&node).map(|s| s.name.clone()));
+        known.unwrap_or_else(|| node.to_string())
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shared.tasks.lock().spawn(task);
+    }
+
+    fn serve_api(&self, waiting: mpsc::Receiver<Job>) {
+        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+        for _ in 0..WORKERS {
+            let (engine, waiting) = (self.clone(), waiting.clone());
+            self.spawn(async move {
+                loop {
+                    let job = waiting.lock().await.recv().await;
+                    let Some(job) = job else { return };
+                    api::serve(&engine, job).await;
+                }
+            });
+        }
+    }
+
+    /// Opens what the meta state assigns to this server, then follows its changes.
+    pub(crate) async fn run_meta(&self, mut changes: mpsc::UnboundedReceiver<Change>) {
+        // What was reported so far is in the state that is looked at now.
+        while changes.try_recv().is_ok() {}
+        self.shared.reconcile(self).await;
+        self.shared.ready.send_replace(true);
+        let engine = self.clone();
+        self.spawn(async move {
+            while let Some(change) = changes.recv().await {
+                changes::follow(&engine, change).await;
+            }
+        });
+        let engine = self.clone();
+        self.spawn(async move { housekeeping::run(engine).await });
+    }
+}
+
+/// What [`Engine::new`] leaves to be started.
+pub struct Start {
+    changes: mpsc::UnboundedReceiver<Change>,
+    waiting: mpsc::Receiver<Job>,
+}
+
+impl Shared {
+    /// This server, as the meta group should know it.
+    fn facts(&self) -> ServerFacts {
+        let options = &self.env.options;
+        ServerFacts {
+            name: options.server_name.clone(),
+            tags: options.tags.clone(),
+            max_file_bytes: options.max_file_bytes,
+            max_memory_bytes: options.max_memory_bytes,
+        }
+    }
+
+    /// On the meta leader: writes down what a server says of itself, if it is new.
+    fn put_facts(&self, node: NodeId, facts: ServerFacts) {
+        let known = self
+            .meta
+            .read(|meta| meta.servers().get(&node) == Some(&facts));
+        if !known && self.meta.is_leader() {
+            self.meta
+                .propose(&crate::meta::MetaCommand::PutServer { node, facts })
+                .ok();
+        }
+    }
+
+    /// Who leads the meta group, if known.
+    pub fn meta_leader(&self) -> Option<NodeId> {
+        match *self.meta.role_changes().borrow() {
+            Role::Leader { .. } => Some(self.env.node()),
+            Role::Follower { leader } => {
+                leader.or_else(|| self.meta.group().and_then(|group| group.leader()))
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Joins the rules of `consensus::formation` to this server: its disk, its peers, its meta group.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use consensus::formation::{
+    Action, ClusterId, Event, Formation, Identity, Membership, Message, Roster, Settings,
+};
+use consensus::{NodeId, Start as GroupStart};
+use storage::fs::{FileSystem, read_file, write_file_atomic};
+use tokio::sync::mpsc;
+
+use super::Engine;
+use crate::meta::{META_GROUP, MetaCommand};
+use crate::meta_group::Change;
+use crate::peer::Question;
+
+/// Time between two looks at what is missing.
+const TICK: Duration = Duration::from_millis(250);
+/// How long a founding message may take.
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
+/// Founding messages waiting to be handled; more are dropped and sent again.
+const MAX_WAITING: usize = 1024;
+const IDENTITY_BYTES_MAX: u64 = 1 << 20;
+
+/// How this server's cluster is founded, and the way to the task that does it.
+pub struct Founding {
+    settings: Settings,
+    events: mpsc::Sender<Event>,
+    waiting: Option<mpsc::Receiver<Event>>,
+}
+
+impl Founding {
+    /// `expected` counts the servers of the cluster, this one included; `cluster` is the random id
+    /// of a cluster founded by this server.
+    pub fn new(name: String, expected: usize, settle: Duration, cluster: u64) -> Self {
+        let (events, waiting) = mpsc::channel(MAX_WAITING);
+        let settle_ms = settle.as_millis() as u64;
+        let settings = Settings {
+            name,
+            expected,
+            settle_ms,
+            cluster: ClusterId(cluster),
+        };
+        Founding {
+            settings,
+            events,
+            waiting: Some(waiting),
+        }
+    }
+}
+
+/// The identity stored in `dir`, or a fresh one with the given node id, stored before it is used.
+pub fn load_identity(fs: &dyn FileSystem, dir: &Path, node: u64) -> std::io::Result<Identity> {
+    let file = dir.join("identity");
+    if fs.exists(&file)? {
+        let bytes = read_file(fs, &file, IDENTITY_BYTES_MAX)?;
+        return Identity::decode(&bytes).ok_or_else(|| {
+            let text = format!(
+                "{} is damaged; move the store directory away to have this server join anew",
+                file.display()
+            );
+            std::io::Error::new(std::io::ErrorKind::InvalidData, text)
+        });
+    }
+    fs.create_dir_all(dir)?;
+    let identity = Identity::fresh(NodeId(node));
+    write_file_atomic(fs, &file, &identity.encode())?;
+    Ok(identity)
+}
+
+pub(super) fn receive(engine: &Engine, from: NodeId, message: &[u8]) {
+    if let Some(message) = Message::decode(message) {
+        tell(engine, Event::Received(from, message));
+    }
+}
+
+pub(super) fn peer_changed(engine: &Engine, node: NodeId, is_up: bool) {
+    tell(
+        engine,
+        if is_up {
+            Event::Connected(node)
+        } else {
+            Event::Disconnected(node)
+        },
+    );
+}
+
+fn tell(engine: &Engine, event: Event) {
+    if let Some(founding) = &*engine.shared.founding.lock() {
+        founding.events.try_send(event).ok();
+    }
+}
+
+/// Founds or joins the cluster, and keeps its membership in order from then on.
+pub(super) async fn run(engine: Engine, changes: mpsc::UnboundedReceiver<Change>) {
+    let taken = engine
+        .shared
+        .founding
+        .lock()
+        .as_mut()
+        .and_then(|founding| Some((founding.settings.clone(), founding.waiting.take()?)));
+    let identity = engine.shared.identity.lock().take();
+    let (Some((settings, mut events)), Some(identity)) = (taken, identity) else {
+        return;
+    };
+    let mut driver = Driver {
+        formation: Formation::new(settings, identity),
+        engine,
+        changes: Some(changes),
+        roster: Roster::new(),
+        started: tokio::time::Instant::now(),
+        said: String::new(),
+    };
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        let event = tokio::select! {
+            biased;
+            event = events.recv() => event,
+            _ = ticks.tick() => Some(Event::Tick),
+        };
+        let Some(event) = event else { return };
+        if event == Event::Tick {
+            driver.tick();
+        }
+        driver.handle(event);
+    }
+}
+
+struct Driver {
+    formation: Formation,
+    engine: Engine,
+    /// Until the meta group is opened.
+    changes: Option<mpsc::UnboundedReceiver<Change>>,
+    roster: Roster,
+    started: tokio::time::Instant,
+    /// The status logged last.
+    said: String,
+}
+
+impl Driver {
+    fn handle(&mut self, event: Event) {
+        let now_ms = self.started.elapsed().as_millis() as u64;
+        for action in self.formation.on_event(event, now_ms) {
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Persist(identity) => self.persist(&identity),
+            Action::Send(to, message) => self.send(to, &message),
+            Action::Start(membership) => self.start(membership),
+            Action::Admit {
+                node,
+                name,
+                replaces,
+            } => {
+                let engine = self.engine.clone();
+                self.engine
+                    .spawn(async move { admit(engine, node, name, replaces).await });
+            }
+            Action::Refuse(node, refusal) => {
+                tracing::error!(peer = %node, %refusal, "server refused");
+            }
+        }
+    }
+
+    fn persist(&self, identity: &Identity) {
+        let env = self.engine.env();
+        let file = env.options.store_dir.join("identity");
+        if let Err(error) = write_file_atomic(&*env.fs, &file, &identity.encode()) {
+            // Going on would promise something that a restart forgets.
+            panic!("identity cannot be stored in {}: {error}", file.display());
+        }
+    }
+
+    fn send(&self, to: NodeId, message: &Message) {
+        let question = Question::Formation {
+            message: message.encode().to_vec(),
+        };
+        let call = self
+            .engine
+            .env()
+            .peers
+            .call(to, question.encode(), SEND_TIMEOUT);
+        self.engine.spawn(async move {
+            call.await;
+        });
+    }
+
+    fn start(&mut self, membership: Membership) {
+        let Some(changes) = self.changes.take() else {
+            return;
+        };
+        tracing::info!(cluster = %membership.cluster, "jetstream cluster joined");
+        let engine = self.engine.clone();
+        self.engine.spawn(async move {
+            let here = engine.env().node();
+            let start = match membership.founders.contains(&here) {
+                true => GroupStart::Founding(membership.founders),
+                false => GroupStart::Join,
+            };
+            let meta = engine.meta().clone();
+            match engine
+                .env()
+                .consensus
+                .replicated(META_GROUP, start, meta.clone())
+                .await
+            {
+                Ok(group) => {
+                    meta.attach(group);
+                    engine.run_meta(changes).await;
+                }
+                Err(error) => tracing::error!(%error, "meta group cannot be opened"),
+            }
+        });
+    }
+
+    fn tick(&mut self) {
+        self.say_status();
+        let Some(group) = self.engine.meta().group() else {
+            return;
+        };
+        let members = group.members();
+        let here = self.engine.env().node();
+        let roster: Roster = self.engine.meta().read(|meta| {
+            let servers = meta.servers().iter();
+            let present = servers.filter(|(node, _)| members.voters.contains(node));
+            present
+                .map(|(node, facts)| (facts.name.clone(), *node))
+                .collect()
+        });
+        if roster != self.roster {
+            self.roster = roster.clone();
+            self.handle(Event::Roster(roster));
+        }
+        let facts = self.engine.shared.facts();
+        let known = self
+            .engine
+            .meta()
+            .read(|meta| meta.servers().get(&here) == Some(&facts));
+        if known {
+            return;
+        }
+        if self.engine.meta().is_leader() {
+            self.engine.shared.put_facts(here, facts);
+        } else if let Some(leader) = self.engine.shared.meta_leader() {
+            let question = Question::Facts { node: here, facts }.encode();
+            let call = self.engine.env().peers.call(leader, question, SEND_TIMEOUT);
+            self.engine.spawn(async move {
+                call.await;
+            });
+        }
+    }
+
+    fn say_status(&mut self) {
+        if self.formation.membership().is_some() {
+            return;
+        }
+        let status = self.formation.status();
+        if status != self.said {
+            tracing::info!(status, "waiting for the jetstream cluster");
+            self.said = status;
+        }
+    }
+}
+
+/// On the meta leader: lets a server in, in place of an earlier holder of its name if there was one.
+async fn admit(engine: Engine, node: NodeId, name: String, replaces: Option<NodeId>) {
+    if !engine.meta().is_leader() {
+        return;
+    }
+    let Some(group) = engine.meta().group() else {
+        return;
+    };
+    let before = group.members().voters;
+    let mut voters: BTreeSet<NodeId> = before
+        .iter()
+        .copied()
+        .filter(|member| Some(*member) != replaces)
+        .collect();
+    voters.insert(node);
+    if voters != before
+        && let Err(error) = group.change_members(voters).await
+    {
+        tracing::warn!(server = name, %error, "server could not be admitted yet");
+        return;
+    }
+    if let Some(old) = replaces {
+        replace_everywhere(&engine, old, Some(node));
+        engine
+            .meta()
+            .propose(&MetaCommand::RemoveServer { node: old })
+            .ok();
+    }
+    tracing::info!(server = name, "server admitted to the jetstream cluster");
+}
+
+/// Moves all replicas of a server that is gone to `new`, or wherever there is room.
+pub fn replace_everywhere(engine: &Engine, old: NodeId, new: Option<NodeId>) {
+    let affected: Vec<_> = engine.meta().read(|meta| {
+        meta.streams()
+            .filter(|stream| stream.replicas.contains(&old))
+            .cloned()
+            .collect()
+    });
+    for mut stream in affected {
+        let staying: Vec<NodeId> = stream
+            .replicas
+            .iter()
+            .copied()
+            .filter(|node| *node != old)
+            .collect();
+        stream.replicas = match new {
+            Some(new) => staying.into_iter().chain([new]).collect(),
+            None => match crate::api::place_without(engine, &stream.config, &staying, old) {
+                Ok(replicas) => replicas,
+                Err(error) => {
+                    let stream = stream.config.name;
+                    tracing::warn!(stream, %error, "no server for a replica that was lost");
+                    continue;
+                }
+            },
+        };
+        let command = MetaCommand::UpdateStream {
+            stream: Box::new(stream),
+            reply: None,
+        };
+        engine.meta().propose(&command).ok();
+    }
+}

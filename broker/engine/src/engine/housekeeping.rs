@@ -1,0 +1,54 @@
+//! What has to be looked at now and then: the log's size, and groups that differ from what is
+//! assigned.
+
+use std::time::Duration;
+
+use super::{Engine, changes};
+use crate::meta::META_GROUP;
+
+const LOG_CHECK: Duration = Duration::from_millis(250);
+/// Log checks between two looks at the groups' members.
+const CHECKS_PER_CONFORMING: u32 = 8;
+
+pub(super) async fn run(engine: Engine) {
+    let mut checks = 0u32;
+    let mut ticks = tokio::time::interval(LOG_CHECK);
+    loop {
+        ticks.tick().await;
+        relieve_log(&engine).await;
+        checks = checks.wrapping_add(1);
+        if checks.is_multiple_of(CHECKS_PER_CONFORMING) {
+            conform(&engine);
+        }
+    }
+}
+
+/// Has the groups that keep the oldest log segments in use write a checkpoint.
+async fn relieve_log(engine: &Engine) {
+    for group in engine.env().wal.groups_to_checkpoint() {
+        if group == META_GROUP {
+            if let Some(meta) = engine.meta().group()
+                && let Err(error) = meta.checkpoint().await
+            {
+                tracing::warn!(%error, "checkpoint of the meta group failed");
+            }
+            continue;
+        }
+        let owner = engine
+            .assets()
+            .into_iter()
+            .find(|asset| asset.assignment.read().group_id() == group);
+        if let Some(asset) = owner {
+            asset.checkpoint().await;
+        }
+    }
+}
+
+/// Tries again what a change of leader or a missing server kept from being done.
+fn conform(engine: &Engine) {
+    for asset in engine.assets() {
+        if asset.is_leader() {
+            engine.spawn(async move { changes::conform(&asset).await });
+        }
+    }
+}

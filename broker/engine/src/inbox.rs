@@ -1,0 +1,224 @@
+//! What clients have sent to a stream's leader and its task has not handled yet.
+//!
+//! Filled on the tasks that read connections, emptied by the stream's own task. Publishes are
+//! copied once, into one buffer for the whole batch, so that a message costs no allocation.
+
+use bytes::{Bytes, BytesMut};
+use jetstream::Publish;
+use jetstream::command::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::bus::Incoming;
+
+/// Most messages waiting to be proposed for one stream.
+const MAX_WAITING_MESSAGES: usize = 100_000;
+/// Most bytes waiting to be proposed for one stream.
+const MAX_WAITING_BYTES: usize = 128 * 1024 * 1024;
+/// Most acknowledgements and pull requests waiting for one stream.
+const MAX_WAITING_REQUESTS: usize = 200_000;
+
+/// A message to a consumer of the stream: an acknowledgement, a pull request or a flow control
+/// reply, told apart by its subject.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub kind: RequestKind,
+    pub subject: Bytes,
+    pub reply: Option<Bytes>,
+    pub headers: Bytes,
+    pub payload: Bytes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestKind {
+    Ack,
+    Pull,
+    FlowControl,
+    DirectGet,
+}
+
+/// Publishes that go into one command, with the reply subjects of their publishers.
+#[derive(Debug, Default)]
+pub struct PublishBatch {
+    pub publishes: Vec<Publish>,
+    pub replies: Vec<Option<Bytes>>,
+}
+
+/// The queue was full and the message was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overflow;
+
+#[derive(Default)]
+pub struct Inbox {
+    queues: Mutex<Queues>,
+    /// Wakes the stream's task when something arrives.
+    pub wake: Notify,
+}
+
+#[derive(Default)]
+struct Queues {
+    /// Subject, reply, headers and payload of each waiting publish, one after the other.
+    arena: BytesMut,
+    publishes: Vec<Lengths>,
+    requests: Vec<Request>,
+}
+
+struct Lengths {
+    subject: usize,
+    reply: Option<usize>,
+    headers: usize,
+    payload: usize,
+}
+
+impl Inbox {
+    pub fn publish(&self, message: &Incoming<'_>) -> Result<(), Overflow> {
+        let mut queues = self.queues.lock();
+        let size = message.subject.len() + message.headers.len() + message.payload.len();
+        if queues.publishes.len() >= MAX_WAITING_MESSAGES
+            || queues.arena.len() + size > MAX_WAITING_BYTES && !queues.publishes.is_empty()
+        {
+            return Err(Overflow);
+        }
+        let first = queues.publishes.is_empty();
+        queues.arena.extend_from_slice(message.subject);
+        queues
+            .arena
+            .extend_from_slice(message.reply.unwrap_or_default());
+        queues.arena.extend_from_slice(message.headers);
+        queues.arena.extend_from_slice(message.payload);
+        queues.publishes.push(Lengths {
+            subject: message.subject.len(),
+            reply: message.reply.map(<[u8]>::len),
+            headers: message.headers.len(),
+            payload: message.payload.len(),
+        });
+        drop(queues);
+        if first {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    pub fn request(&self, kind: RequestKind, message: &Incoming<'_>) -> Result<(), Overflow> {
+        let request = Request {
+            kind,
+            subject: Bytes::copy_from_slice(message.subject),
+            reply: message.reply.map(Bytes::copy_from_slice),
+            headers: Bytes::copy_from_slice(message.headers),
+            payload: Bytes::copy_from_slice(message.payload),
+        };
+        let mut queues = self.queues.lock();
+        if queues.requests.len() >= MAX_WAITING_REQUESTS {
+            return Err(Overflow);
+        }
+        queues.requests.push(request);
+        let first = queues.requests.len() == 1;
+        drop(queues);
+        if first {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes the publishes that make one command; empty if none wait.
+    pub fn take_batch(&self) -> PublishBatch {
+        let mut queues = self.queues.lock();
+        let (count, bytes) = queues.next_batch();
+        let lengths: Vec<Lengths> = queues.publishes.drain(..count).collect();
+        let mut data = queues.arena.split_to(bytes).freeze();
+        drop(queues);
+        let mut batch = PublishBatch {
+            publishes: Vec::with_capacity(count),
+            replies: Vec::with_capacity(count),
+        };
+        for length in lengths {
+            let subject = data.split_to(length.subject);
+            batch
+                .replies
+                .push(length.reply.map(|reply| data.split_to(reply)));
+            let headers = data.split_to(length.headers);
+            let payload = data.split_to(length.payload);
+            batch.publishes.push(Publish {
+                subject,
+                headers,
+                payload,
+            });
+        }
+        batch
+    }
+
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.queues.lock().requests)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        let queues = self.queues.lock();
+        queues.publishes.is_empty() && queues.requests.is_empty()
+    }
+}
+
+impl Queues {
+    fn next_batch(&self) -> (usize, usize) {
+        let (mut count, mut bytes) = (0, 0);
+        for length in self.publishes.iter().take(MAX_BATCH_MESSAGES) {
+            let size = length.subject + length.reply.unwrap_or(0) + length.headers + length.payload;
+            if count > 0 && bytes + size > MAX_BATCH_BYTES {
+                break;
+            }
+            count += 1;
+            bytes += size;
+        }
+        (count, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn incoming<'a>(subject: &'a [u8], payload: &'a [u8]) -> Incoming<'a> {
+        Incoming {
+            account: "A",
+            subject,
+            reply: Some(b"r"),
+            headers: b"",
+            payload,
+        }
+    }
+
+    #[test]
+    fn a_batch_keeps_order_and_contents() {
+        let inbox = Inbox::default();
+        inbox.publish(&incoming(b"a", b"one")).unwrap();
+        inbox.publish(&incoming(b"b", b"two")).unwrap();
+        let batch = inbox.take_batch();
+        let payloads: Vec<_> = batch.publishes.iter().map(|p| &p.payload[..]).collect();
+        assert_eq!(payloads, [b"one", b"two"]);
+        assert_eq!(batch.publishes[1].subject, "b");
+        assert_eq!(batch.replies[1].as_deref(), Some(&b"r"[..]));
+        assert!(inbox.take_batch().publishes.is_empty());
+    }
+
+    #[test]
+    fn batches_are_bounded() {
+        let inbox = Inbox::default();
+        for _ in 0..MAX_BATCH_MESSAGES + 1 {
+            inbox.publish(&incoming(b"a", b"x")).unwrap();
+        }
+        assert_eq!(inbox.take_batch().publishes.len(), MAX_BATCH_MESSAGES);
+        assert_eq!(inbox.take_batch().publishes.len(), 1);
+        let big = vec![0; MAX_BATCH_BYTES];
+        inbox.publish(&incoming(b"a", &big)).unwrap();
+        inbox.publish(&incoming(b"a", &big)).unwrap();
+        assert_eq!(inbox.take_batch().publishes.len(), 1);
+    }
+
+    #[test]
+    fn a_flood_is_refused() {
+        let inbox = Inbox::default();
+        for _ in 0..MAX_WAITING_MESSAGES {
+            inbox.publish(&incoming(b"a", b"")).unwrap();
+        }
+        assert_eq!(inbox.publish(&incoming(b"a", b"")), Err(Overflow));
+    }
+}

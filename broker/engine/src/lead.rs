@@ -1,0 +1,250 @@
+//! What the leader of a stream does: propose what clients send, deliver to consumers.
+//!
+//! One task per led stream does all of it in rounds, so that its parts need no coordination:
+//! changes the log made, then publishes, then requests of consumers, then deliveries that are due.
+//! A round is bounded and yields to other streams.
+
+mod consumers;
+mod events;
+mod subscriptions;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use consensus::{ProposeError, Role};
+use jetstream::command::{Action, ConsumerProgress};
+use parking_lot::Mutex;
+
+use crate::asset::Asset;
+use crate::bus::Outgoing;
+use crate::engine::Engine;
+use crate::inbox::{Inbox, PublishBatch};
+use crate::proposals::Waiter;
+
+pub use consumers::Consumers;
+pub use events::LiveEvent;
+use subscriptions::Subscriptions;
+
+/// Publish commands proposed in one round.
+const MAX_BATCHES_PER_ROUND: usize = 16;
+/// Longest sleep of a leader that has consumers, so that lost interest and clock jumps are noticed.
+const MAX_SLEEP: Duration = Duration::from_millis(500);
+/// Progress of consumers kept while the log is busy, in commands.
+const MAX_WAITING_PROGRESS: usize = 1024;
+
+/// The leader's working set; dropped with the leadership.
+pub struct Live {
+    pub inbox: Inbox,
+    consumers: Mutex<Consumers>,
+    events: Mutex<Vec<LiveEvent>>,
+}
+
+impl Live {
+    /// Takes note of what the log changed.
+    pub fn events(&self, events: Vec<LiveEvent>) {
+        if !events.is_empty() {
+            self.events.lock().extend(events);
+            self.inbox.wake.notify_one();
+        }
+    }
+
+    /// Works with the consumers' deliveries, brought up to date with the log first.
+    pub fn with_consumers<T>(&self, asset: &Asset, work: impl FnOnce(&mut Consumers) -> T) -> T {
+        let mut consumers = self.consumers.lock();
+        let events = std::mem::take(&mut *self.events.lock());
+        if !events.is_empty() {
+            consumers.follow(asset, events);
+        }
+        work(&mut consumers)
+    }
+}
+
+/// Leads the stream whenever this replica is told to, until the group ends.
+pub async fn supervise(engine: Engine, asset: Arc<Asset>) {
+    let mut roles = asset.role_changes();
+    loop {
+        let role = *roles.borrow_and_update();
+        if let Role::Leader { term } = role {
+            let live = begin(&asset, term);
+            let mut subscriptions = Subscriptions::open(&asset, &live);
+            tokio::select! {
+                biased;
+                changed = roles.changed() => if changed.is_err() { return },
+                () = lead(&engine, &asset, &live, &mut subscriptions) => {}
+            }
+            drop(subscriptions);
+            end(&asset, &live);
+        } else if roles.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn begin(asset: &Arc<Asset>, term: u64) -> Arc<Live> {
+    let (account, stream) = asset.key();
+    tracing::debug!(account, stream, term, "leading stream");
+    let live = Arc::new(Live {
+        inbox: Inbox::default(),
+        consumers: Mutex::default(),
+        events: Mutex::default(),
+    });
+    // From here on the log's changes are noted; consumers that exist are taken from the state.
+    asset.set_live(Some(live.clone()));
+    live.consumers.lock().load(asset);
+    live
+}
+
+fn end(asset: &Asset, live: &Live) {
+    asset.set_live(None);
+    let mut out = Vec::new();
+    live.consumers.lock().end(&mut out);
+    asset.env.bus.publish(&asset.account(), &out);
+}
+
+async fn lead(
+    engine: &Engine,
+    asset: &Arc<Asset>,
+    live: &Arc<Live>,
+    subscriptions: &mut Subscriptions,
+) {
+    crate::api::announce(engine, asset);
+    let mut outbox = Outbox::default();
+    loop {
+        let woken = live.inbox.wake.notified();
+        let more = round(asset, live, &mut outbox);
+        if live.with_consumers(asset, Consumers::take_config_change) {
+            subscriptions.follow_config(asset, live);
+        }
+        if outbox.is_blocked() {
+            // The log is busy or full: wait for it, but look at time-driven work now and then.
+            let room = asset.applied.notified();
+            let _ = tokio::time::timeout(Duration::from_millis(10), room).await;
+        } else if more {
+            tokio::task::yield_now().await;
+        } else {
+            sleep(asset, live, woken).await;
+        }
+    }
+}
+
+/// One pass over all work; true if there is more to do at once.
+fn round(asset: &Arc<Asset>, live: &Live, outbox: &mut Outbox) -> bool {
+    outbox.flush(asset);
+    for _ in 0..MAX_BATCHES_PER_ROUND {
+        if outbox.is_blocked() {
+            break;
+        }
+        let batch = live.inbox.take_batch();
+        if batch.publishes.is_empty() {
+            break;
+        }
+        outbox.publish(asset, batch);
+    }
+    let requests = live.inbox.take_requests();
+    let mut messages = Vec::new();
+    let busy = live.with_consumers(asset, |consumers| {
+        for request in requests {
+            consumers.request(asset, request, &mut messages);
+        }
+        let busy = outbox.has_room() && consumers.run(asset, &mut messages);
+        consumers.collect(&mut outbox.progress);
+        busy
+    });
+    if !messages.is_empty() {
+        asset.env.bus.publish(&asset.account(), &messages);
+    }
+    outbox.flush(asset);
+    if tick_is_due(asset) {
+        asset.propose(Action::Tick, None).ok();
+    }
+    busy || !live.inbox.is_empty()
+}
+
+fn tick_is_due(asset: &Asset) -> bool {
+    let now_ns = asset.env.now_ns();
+    asset.read(|machine| machine.next_expiry_ns().is_some_and(|due| due <= now_ns))
+}
+
+async fn sleep(asset: &Asset, live: &Live, woken: tokio::sync::futures::Notified<'_>) {
+    let deadline_ns = live.with_consumers(asset, |consumers| consumers.next_deadline());
+    let expiry_ns = asset.read(|machine| machine.next_expiry_ns());
+    match deadline_ns.into_iter().chain(expiry_ns).min() {
+        Some(due_ns) => {
+            let wait = u64::try_from(due_ns - asset.env.now_ns()).unwrap_or(0);
+            let wait = Duration::from_nanos(wait).clamp(Duration::from_millis(1), MAX_SLEEP);
+            let _ = tokio::time::timeout(wait, woken).await;
+        }
+        None => woken.await,
+    }
+}
+
+/// What a round found out and the log has not taken yet.
+#[derive(Default)]
+struct Outbox {
+    publishes: Option<PublishBatch>,
+    progress: consumers::Collected,
+    waiting: VecDeque<(Vec<ConsumerProgress>, Vec<Bytes>)>,
+}
+
+impl Outbox {
+    fn is_blocked(&self) -> bool {
+        self.publishes.is_some() || !self.waiting.is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.len() < MAX_WAITING_PROGRESS
+    }
+
+    /// Hands over what waits, oldest first, until the log is busy.
+    fn flush(&mut self, asset: &Asset) {
+        let collected = std::mem::take(&mut self.progress);
+        if !collected.is_empty() {
+            self.waiting
+                .push_back((collected.progress, collected.confirmations));
+        }
+        while let Some((progress, confirmations)) = self.waiting.pop_front() {
+            let waiter =
+                (!confirmations.is_empty()).then(|| Waiter::Confirmations(confirmations.clone()));
+            if is_busy(asset.propose(Action::ConsumerProgress(progress.clone()), waiter)) {
+                self.waiting.push_front((progress, confirmations));
+                return;
+            }
+        }
+        if let Some(batch) = self.publishes.take() {
+            self.publish(asset, batch);
+        }
+    }
+
+    fn publish(&mut self, asset: &Asset, batch: PublishBatch) {
+        if asset.is_full() {
+            refuse_full(asset, &batch);
+            return;
+        }
+        let waiter = Waiter::Publishers(batch.replies.clone());
+        let action = Action::PublishBatch(batch.publishes.clone());
+        match asset.propose(action, Some(waiter)) {
+            Err(ProposeError::Busy) => self.publishes = Some(batch),
+            Err(ProposeError::Full) => refuse_full(asset, &batch),
+            // Without leadership nothing is acknowledged and the publisher tries again.
+            _ => {}
+        }
+    }
+}
+
+fn is_busy(outcome: Result<(), ProposeError>) -> bool {
+    matches!(outcome, Err(ProposeError::Busy | ProposeError::Full))
+}
+
+/// Tells publishers that the device is full. Nothing else changes: the next publish is tried anew.
+fn refuse_full(asset: &Asset, batch: &PublishBatch) {
+    let mut refusal = Vec::new();
+    let error = jetstream::ApiError::STORAGE_RESOURCES_EXCEEDED;
+    asset.acks.write(&Err(error), &mut refusal);
+    let replies = batch.replies.iter().flatten();
+    let out: Vec<Outgoing> = replies
+        .map(|reply| Outgoing::new(reply.clone(), refusal.clone()))
+        .collect();
+    asset.env.bus.publish(&asset.account(), &out);
+}

@@ -1,0 +1,560 @@
+//! The live deliveries of a led stream's consumers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use jetstream::StreamMachine;
+use jetstream::command::{Action as Command, ConsumerProgress};
+use jetstream::consumer::ack::AckSubject;
+use jetstream::consumer::delivery::Step;
+use jetstream::consumer::source::StoreSource;
+use jetstream::consumer::{Action, Delivery, End, Setup, status};
+use messages::Filters;
+
+use super::LiveEvent;
+use crate::asset::Asset;
+use crate::bus::Outgoing;
+use crate::inbox::{Request, RequestKind};
+
+/// How often a leader looks whether somebody still listens, in nanoseconds.
+const INTEREST_CHECK_NS: i64 = 250_000_000;
+/// How often a leader looks for consumers that nobody uses, in nanoseconds.
+const INACTIVITY_CHECK_NS: i64 = 1_000_000_000;
+/// Pause before a message that could not be read is tried again, in nanoseconds.
+const READ_RETRY_NS: i64 = 100_000_000;
+/// Deliveries that run in one round.
+const MAX_RUNS_PER_ROUND: usize = 256;
+
+/// All deliveries of the stream, and which of them have something to do.
+#[derive(Default)]
+pub struct Consumers {
+    by_name: BTreeMap<String, Consumer>,
+    ready: BTreeSet<String>,
+    /// Consumers that may have progress to be collected.
+    touched: BTreeSet<String>,
+    deadlines: BTreeSet<(i64, String)>,
+    /// Confirmations of acknowledgements, due when the progress collected with them is committed.
+    confirmations: Vec<Bytes>,
+    next_interest_check_ns: i64,
+    next_inactivity_check_ns: i64,
+    config_changed: bool,
+}
+
+struct Consumer {
+    delivery: Delivery,
+    filters: Filters,
+    deadline_ns: Option<i64>,
+}
+
+/// Progress for the log, and whom to tell once it is in there.
+#[derive(Default)]
+pub struct Collected {
+    pub progress: Vec<ConsumerProgress>,
+    pub confirmations: Vec<Bytes>,
+}
+
+impl Collected {
+    pub fn is_empty(&self) -> bool {
+        self.progress.is_empty() && self.confirmations.is_empty()
+    }
+}
+
+impl Consumers {
+    /// Begins with the consumers the stream has.
+    pub fn load(&mut self, asset: &Asset) {
+        let names: Vec<String> =
+            asset.read(|machine| machine.consumers().keys().cloned().collect());
+        for name in names {
+            self.open(asset, &name);
+        }
+    }
+
+    pub fn delivery(&self, name: &str) -> Option<&Delivery> {
+        self.by_name.get(name).map(|consumer| &consumer.delivery)
+    }
+
+    /// Whether the stream's configuration changed since the last call.
+    pub fn take_config_change(&mut self) -> bool {
+        std::mem::take(&mut self.config_changed)
+    }
+
+    /// Brings the deliveries up to date with what the log changed.
+    pub fn follow(&mut self, asset: &Asset, events: Vec<LiveEvent>) {
+        let mut out = Vec::new();
+        let mut grown: Option<(u64, u64)> = None;
+        for event in events {
+            match event {
+                LiveEvent::NewMessages {
+                    first_seq,
+                    last_seq,
+                } => {
+                    let first = grown.map_or(first_seq, |(first, _)| first);
+                    grown = Some((first, last_seq));
+                }
+                LiveEvent::Removed(range) => {
+                    self.grow(asset, grown.take());
+                    self.removed(asset, range, &mut out);
+                }
+                LiveEvent::ConsumerChanged(name) => self.open(asset, &name),
+                LiveEvent::ConsumerDeleted(name) => self.close(asset, &name, &mut out),
+                LiveEvent::ConfigUpdated => self.config_changed = true,
+            }
+        }
+        self.grow(asset, grown);
+        if !out.is_empty() {
+            asset.env.bus.publish(&asset.account(), &out);
+        }
+    }
+
+    fn open(&mut self, asset: &Asset, name: &str) {
+        let now_ns = asset.env.now_ns();
+        asset.read(|machine| {
+            let Some(replicated) = machine.consumers().get(name) else {
+                return;
+            };
+            let config = Arc::new(replicated.config.clone());
+            let filters = replicated.filters.clone();
+            let max_message_bytes = max_message_bytes(machine);
+            let interest = |subject: &[u8]| has_interest(asset, subject);
+            let source = StoreSource {
+                store: machine.store(),
+                filters: &filters,
+                interest: &interest,
+            };
+            if let Some(existing) = self.by_name.get_mut(name) {
+                existing
+                    .delivery
+                    .update_config(config, max_message_bytes, &source);
+                existing.filters = filters;
+            } else {
+                let setup = Setup {
+                    stream: &machine.config().name,
+                    consumer: name,
+                    config,
+                    state: replicated.state.clone(),
+                    max_message_bytes,
+                };
+                let delivery = Delivery::new(setup, &source, now_ns);
+                let consumer = Consumer {
+                    delivery,
+                    filters,
+                    deadline_ns: None,
+                };
+                self.by_name.insert(name.to_owned(), consumer);
+            }
+        });
+        self.check_push_interest(asset, name, now_ns);
+        self.ready.insert(name.to_owned());
+    }
+
+    fn close(&mut self, asset: &Asset, name: &str, out: &mut Vec<Outgoing>) {
+        self.ready.remove(name);
+        if let Some(mut consumer) = self.by_name.remove(name) {
+            if let Some(due_ns) = consumer.deadline_ns {
+                self.deadlines.remove(&(due_ns, name.to_owned()));
+            }
+            let mut actions = Vec::new();
+            consumer.delivery.end(End::ConsumerDeleted, &mut actions);
+            perform(
+                asset,
+                &consumer.delivery,
+                name,
+                actions,
+                out,
+                &mut self.confirmations,
+            );
+        }
+    }
+
+    fn grow(&mut self, asset: &Asset, grown: Option<(u64, u64)>) {
+        let Some((first_seq, last_seq)) = grown else {
+            return;
+        };
+        asset.read(|machine| {
+            for (name, consumer) in &mut self.by_name {
+                let matching = if consumer.filters.is_everything() {
+                    last_seq + 1 - first_seq
+                } else {
+                    machine.store().count_matching(&consumer.filters, first_seq)
+                };
+                consumer.delivery.new_messages(last_seq, matching);
+                if matching > 0 {
+                    self.ready.insert(name.clone());
+                }
+            }
+        });
+    }
+
+    fn removed(
+        &mut self,
+        asset: &Asset,
+        range: std::ops::RangeInclusive<u64>,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let names: Vec<String> = self.by_name.keys().cloned().collect();
+        for name in names {
+            let mut actions = Vec::new();
+            self.with_source(asset, &name, |consumer, source| {
+                let seen = consumer.delivery.state();
+                let is_behind = *range.end() >= seen.next_seq();
+                let is_pending = seen.pending().range(range.clone()).next().is_some();
+                if !is_behind && !is_pending {
+                    return;
+                }
+                if range.start() == range.end() && consumer.filters.is_everything() {
+                    consumer
+                        .delivery
+                        .message_removed(*range.start(), &mut actions);
+                } else if let Err(error) = consumer.delivery.stream_purged(source, &mut actions) {
+                    tracing::warn!(%error, "consumer could not follow a purge");
+                }
+            });
+            if !actions.is_empty() {
+                self.perform(asset, &name, actions, out);
+                self.ready.insert(name);
+            }
+        }
+    }
+
+    /// Hands a client's request to its consumer.
+    pub fn request(&mut self, asset: &Asset, request: Request, out: &mut Vec<Outgoing>) {
+        match request.kind {
+            RequestKind::Pull => self.pull(asset, request, out),
+            RequestKind::Ack => self.ack(asset, request, out),
+            RequestKind::FlowControl => self.flow_control(&request),
+            RequestKind::DirectGet => crate::api::direct_get(asset, &request, out),
+        }
+    }
+
+    fn pull(&mut self, asset: &Asset, request: Request, out: &mut Vec<Outgoing>) {
+        let Some(reply) = request.reply else { return };
+        let name = last_token(&request.subject).to_owned();
+        let now_ns = asset.env.now_ns();
+        let mut actions = Vec::new();
+        let found = self.with_source(asset, &name, |consumer, source| {
+            let payload = &request.payload;
+            consumer
+                .delivery
+                .pull(now_ns, payload, reply.clone(), source, &mut actions);
+        });
+        if found.is_none() {
+            // Clients take this for "no responders", which it means.
+            let headers = status::line("503");
+            out.push(Outgoing {
+                headers,
+                ..Outgoing::new(reply, "")
+            });
+            return;
+        }
+        self.perform(asset, &name, actions, out);
+        self.ready.insert(name);
+    }
+
+    fn ack(&mut self, asset: &Asset, request: Request, out: &mut Vec<Outgoing>) {
+        let Some(ack) = AckSubject::parse(&request.subject) else {
+            return;
+        };
+        let Ok(name) = std::str::from_utf8(ack.consumer) else {
+            return;
+        };
+        let name = name.to_owned();
+        let now_ns = asset.env.now_ns();
+        let mut actions = Vec::new();
+        self.with_source(asset, &name, |consumer, source| {
+            let reply = request.reply.clone().unwrap_or_default();
+            let (token, payload) = (&ack.token, &request.payload);
+            consumer
+                .delivery
+                .ack(now_ns, token, payload, reply, source, &mut actions);
+        });
+        self.perform(asset, &name, actions, out);
+        self.ready.insert(name);
+    }
+
+    fn flow_control(&mut self, request: &Request) {
+        let mut tokens = request.subject.split(|byte| *byte == b'.').skip(3);
+        let name = tokens
+            .next()
+            .and_then(|token| std::str::from_utf8(token).ok());
+        if let Some(name) = name
+            && let Some(consumer) = self.by_name.get_mut(name)
+        {
+            consumer.delivery.flow_control_reply(&request.subject);
+            self.ready.insert(name.to_owned());
+        }
+    }
+
+    /// Runs the deliveries that have something to do; true if some have more.
+    pub fn run(&mut self, asset: &Asset, out: &mut Vec<Outgoing>) -> bool {
+        let now_ns = asset.env.now_ns();
+        self.check_time(asset, now_ns);
+        for _ in 0..MAX_RUNS_PER_ROUND {
+            let Some(name) = self.ready.pop_first() else {
+                return false;
+            };
+            self.run_one(asset, &name, now_ns, out);
+        }
+        !self.ready.is_empty()
+    }
+
+    fn run_one(&mut self, asset: &Asset, name: &str, now_ns: i64, out: &mut Vec<Outgoing>) {
+        let mut actions = Vec::new();
+        let mut again = false;
+        let outcome = self.with_source(asset, name, |consumer, source| {
+            consumer.delivery.run(now_ns, source, &mut actions)
+        });
+        let mut retry_ns = None;
+        match outcome {
+            Some(Ok(Step::More)) => again = true,
+            Some(Err(error)) => {
+                if let messages::Error::Damaged { seq } = error {
+                    crate::repair::request(asset, seq);
+                }
+                retry_ns = Some(now_ns + READ_RETRY_NS);
+            }
+            Some(Ok(Step::Idle)) | None => {}
+        }
+        self.perform(asset, name, actions, out);
+        let Some(consumer) = self.by_name.get_mut(name) else {
+            return;
+        };
+        let due_ns = retry_ns.or_else(|| consumer.delivery.next_deadline());
+        if due_ns != consumer.deadline_ns {
+            if let Some(old_ns) = consumer.deadline_ns {
+                self.deadlines.remove(&(old_ns, name.to_owned()));
+            }
+            if let Some(due_ns) = due_ns {
+                self.deadlines.insert((due_ns, name.to_owned()));
+            }
+            consumer.deadline_ns = due_ns;
+        }
+        if again {
+            self.ready.insert(name.to_owned());
+        }
+    }
+
+    /// Moves progress out, for one command.
+    pub fn collect(&mut self, into: &mut Collected) {
+        while let Some(name) = self.touched.pop_first() {
+            let Some(consumer) = self.by_name.get_mut(&name) else {
+                continue;
+            };
+            while let Some(progress) = consumer.delivery.take_progress() {
+                into.progress.push(ConsumerProgress {
+                    consumer: name.clone(),
+                    progress,
+                });
+            }
+        }
+        into.confirmations.append(&mut self.confirmations);
+    }
+
+    /// When there is work even if nothing arrives.
+    pub fn next_deadline(&self) -> Option<i64> {
+        if self.by_name.is_empty() {
+            return None;
+        }
+        let first = self.deadlines.first().map(|(due_ns, _)| *due_ns);
+        let checks = self
+            .next_interest_check_ns
+            .min(self.next_inactivity_check_ns);
+        Some(first.map_or(checks, |first| first.min(checks)))
+    }
+
+    /// Says goodbye to waiting clients.
+    pub fn end(&mut self, out: &mut Vec<Outgoing>) {
+        for consumer in self.by_name.values_mut() {
+            let mut actions = Vec::new();
+            consumer.delivery.end(End::LeadershipChange, &mut actions);
+            for action in actions {
+                if let Action::Status { to, headers, .. } = action {
+                    out.push(Outgoing {
+                        headers,
+                        ..Outgoing::new(to, "")
+                    });
+                }
+            }
+        }
+        self.by_name.clear();
+    }
+
+    fn check_time(&mut self, asset: &Asset, now_ns: i64) {
+        while let Some((due_ns, _)) = self.deadlines.first()
+            && *due_ns <= now_ns
+            && let Some((_, name)) = self.deadlines.pop_first()
+        {
+            if let Some(consumer) = self.by_name.get_mut(&name) {
+                consumer.deadline_ns = None;
+            }
+            self.ready.insert(name);
+        }
+        if now_ns >= self.next_interest_check_ns {
+            self.next_interest_check_ns = now_ns + INTEREST_CHECK_NS;
+            let push = self
+                .by_name
+                .iter()
+                .filter(|(_, c)| c.delivery.config().is_push());
+            let names: Vec<String> = push.map(|(name, _)| name.clone()).collect();
+            for name in names {
+                self.check_push_interest(asset, &name, now_ns);
+            }
+        }
+        if now_ns >= self.next_inactivity_check_ns {
+            self.next_inactivity_check_ns = now_ns + INACTIVITY_CHECK_NS;
+            self.delete_inactive(asset, now_ns);
+        }
+    }
+
+    fn check_push_interest(&mut self, asset: &Asset, name: &str, now_ns: i64) {
+        let Some(consumer) = self.by_name.get_mut(name) else {
+            return;
+        };
+        let config = consumer.delivery.config().clone();
+        if !config.is_push() {
+            return;
+        }
+        let interest = has_interest(asset, config.deliver_subject.as_bytes());
+        let was_bound = consumer.delivery.live_info().push_bound;
+        consumer.delivery.set_push_interest(now_ns, interest);
+        if interest != was_bound {
+            self.ready.insert(name.to_owned());
+        }
+    }
+
+    fn delete_inactive(&mut self, asset: &Asset, now_ns: i64) {
+        let temporary = self.by_name.iter().filter_map(|(name, consumer)| {
+            Some((name.clone(), consumer.delivery.config().expires_after_ns()?))
+        });
+        let temporary: Vec<(String, i64)> = temporary.collect();
+        for (name, after_ns) in temporary {
+            let since = self
+                .with_source(asset, &name, |consumer, source| {
+                    consumer.delivery.inactive_since(source)
+                })
+                .flatten();
+            if since.is_some_and(|since_ns| now_ns - since_ns >= after_ns) {
+                asset.propose(Command::DeleteConsumer { name }, None).ok();
+            }
+        }
+    }
+
+    fn with_source<T>(
+        &mut self,
+        asset: &Asset,
+        name: &str,
+        work: impl FnOnce(&mut Consumer, &StoreSource<'_>) -> T,
+    ) -> Option<T> {
+        let consumer = self.by_name.get_mut(name)?;
+        if !self.touched.contains(name) {
+            self.touched.insert(name.to_owned());
+        }
+        let filters = consumer.filters.clone();
+        let interest = |subject: &[u8]| has_interest(asset, subject);
+        Some(asset.read(|machine| {
+            let source = StoreSource {
+                store: machine.store(),
+                filters: &filters,
+                interest: &interest,
+            };
+            work(consumer, &source)
+        }))
+    }
+
+    fn perform(
+        &mut self,
+        asset: &Asset,
+        name: &str,
+        actions: Vec<Action>,
+        out: &mut Vec<Outgoing>,
+    ) {
+        if let Some(consumer) = self.by_name.get(name) {
+            perform(
+                asset,
+                &consumer.delivery,
+                name,
+                actions,
+                out,
+                &mut self.confirmations,
+            );
+        }
+    }
+}
+
+/// Turns a delivery's actions into messages.
+fn perform(
+    asset: &Asset,
+    delivery: &Delivery,
+    name: &str,
+    actions: Vec<Action>,
+    out: &mut Vec<Outgoing>,
+    confirmations: &mut Vec<Bytes>,
+) {
+    let mut ack_subjects = Vec::new();
+    let first = out.len();
+    let mut ends = Vec::new();
+    for action in actions {
+        match action {
+            Action::Deliver {
+                to,
+                message,
+                ack,
+                headers_only,
+            } => {
+                delivery.ack_prefix().write(&ack, &mut ack_subjects);
+                ends.push((out.len() - first, ack_subjects.len()));
+                let (headers, payload) = if headers_only {
+                    let mut block = Vec::new();
+                    status::headers_only_block(&message.headers, message.payload.len(), &mut block);
+                    (Bytes::from(block), Bytes::new())
+                } else {
+                    (message.headers, message.payload)
+                };
+                let shown = Some(message.subject);
+                out.push(Outgoing {
+                    subject: to,
+                    shown,
+                    reply: None,
+                    headers,
+                    payload,
+                });
+            }
+            Action::Status { to, reply, headers } => {
+                let reply = (!reply.is_empty()).then_some(reply);
+                out.push(Outgoing {
+                    reply,
+                    headers,
+                    ..Outgoing::new(to, "")
+                });
+            }
+            Action::ConfirmAck { reply } => confirmations.push(reply),
+            Action::Advisory(advisory) => {
+                out.push(crate::advisory::of_consumer(asset, name, &advisory));
+            }
+        }
+    }
+    // All ack subjects of the run share one buffer.
+    let mut ack_subjects = BytesMut::from(&ack_subjects[..]).freeze();
+    let mut start = 0;
+    for (position, end) in ends {
+        out[first + position].reply = Some(ack_subjects.split_to(end - start));
+        start = end;
+    }
+}
+
+fn has_interest(asset: &Asset, subject: &[u8]) -> bool {
+    let account = asset.account();
+    std::str::from_utf8(subject).is_ok_and(|subject| asset.env.bus.has_interest(&account, subject))
+}
+
+fn max_message_bytes(machine: &StreamMachine) -> u64 {
+    u64::try_from(machine.config().max_msg_size).unwrap_or(0)
+}
+
+fn last_token(subject: &[u8]) -> &str {
+    let token = subject
+        .rsplit(|byte| *byte == b'.')
+        .next()
+        .unwrap_or_default();
+    std::str::from_utf8(token).unwrap_or_default()
+}
