@@ -237,22 +237,20 @@ impl RaftNetworkV2<Types> for Peer {
                 async move { answer.await.map(|answer| (answer, prev, last)) }
             })
             .buffered(window);
-        let results = stream::unfold(Some(Box::pin(answers)), |answers| async move {
-            let mut answers = answers?;
-            let (result, whole) = match answers.next().await? {
-                Ok((answer, prev, last)) => {
-                    let whole = matches!(answer, AppendEntriesResponse::Success);
-                    // A conflict names the position that the request built on.
-                    if answer.is_conflict() && prev.is_none() {
-                        let error = NetworkError::from_string("conflict at the start of the log");
-                        (Err(RPCError::Network(error)), false)
-                    } else {
-                        (Ok(answer.into_stream_result(prev, last)), whole)
-                    }
-                }
-                Err(error) => (Err(error), false),
+        let results = stream::unfold(Some((Box::pin(answers), None)), |state| async move {
+            let (mut answers, acked) = state?;
+            let (answer, prev, last) = match answers.next().await? {
+                Ok(answer) => answer,
+                Err(error) => return Some((Err(error), None)),
             };
-            Some((result, whole.then_some(answers)))
+            // A conflict names the position that the request built on. If the peer has that by now,
+            // the request overtook another on the way: no conflict, but to be sent again.
+            if answer.is_conflict() && prev <= acked {
+                let error = NetworkError::from_string("appends arrived out of order");
+                return Some((Err(RPCError::Network(error)), None));
+            }
+            let rest = answer.is_success().then_some((answers, last));
+            Some((Ok(answer.into_stream_result(prev, last)), rest))
         });
         let results: Results<'s> = Box::pin(results);
         Box::pin(async move { Ok(results) })

@@ -86,6 +86,8 @@ impl Replica {
             let raft = raft.await?;
             applied.run();
             raft.run();
+            // Once openraft answers, what it tells about itself is what was stored.
+            raft.is_initialized().await?;
             Ok::<_, openraft::errors::Fatal<Types>>(raft)
         })
         .await

@@ -43,6 +43,9 @@ pub(super) fn of(options: &Options) -> Result<Config, String> {
         quorum_loss_probe_interval: Some(2 * timing.election_max_ms),
         enable_pre_vote: Some(true),
         backoff: BACKOFF.to_owned(),
+        // A follower may have lost acknowledged entries, if it was told not to sync each of them.
+        // Then it gets them again; openraft's other choice is to stop the leader.
+        allow_log_reversion: Some(true),
         // Leadership is told apart by term, so a restart must not go on in an old one.
         enable_leader_restore: Some(false),
         ..Config::default()

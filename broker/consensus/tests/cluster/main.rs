@@ -1,0 +1,9 @@
+//! Groups on one to four servers in one process: simulated disks, a simulated network, a paused
+//! clock. Every test ends by checking that no two replicas disagree and no term had two leaders.
+
+mod harness;
+mod ledger;
+mod local;
+mod network;
+mod random;
+mod replicated;

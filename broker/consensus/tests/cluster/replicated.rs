@@ -1,0 +1,387 @@
+//! Groups on three servers and more.
+
+use std::time::Duration;
+
+use consensus::{ChangeError, ProposeError, Role, Start};
+use tokio::time::Instant;
+
+use crate::harness::{Cluster, GROUP, Server, command, node, nodes, until};
+
+#[tokio::test(start_paused = true)]
+async fn three_servers_elect_a_leader_and_apply_the_same() {
+    let mut cluster = Cluster::start(3, 1).await;
+    let begun = Instant::now();
+    let leader = cluster.leader().await;
+    assert!(
+        begun.elapsed() < Duration::from_millis(500),
+        "the first leader needs no timeout"
+    );
+    cluster.commit(leader, 2000).await;
+    let follower = (1..=3).find(|id| *id != leader).expect("a follower");
+    let refused = cluster.server(follower).group().propose(command(0));
+    assert_eq!(
+        refused,
+        Err(ProposeError::NotLeader {
+            leader: Some(node(leader))
+        })
+    );
+    cluster.agree().await;
+    assert_eq!(cluster.server(follower).ledger().len(), 2000);
+
+    let group = cluster.server(leader).group();
+    assert_eq!(group.members().voters, nodes(&[1, 2, 3]));
+    let replicas = group.replicas();
+    assert_eq!(replicas.len(), 2);
+    assert!(
+        replicas
+            .iter()
+            .all(|replica| replica.current && replica.lag == 0),
+        "{replicas:?}"
+    );
+    assert!(cluster.server(follower).group().replicas().is_empty());
+    assert_eq!(group.commit_lag(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_leader_takes_over_within_three_seconds() {
+    for seed in 0..10 {
+        let mut cluster = Cluster::start(3, seed).await;
+        let leader = cluster.leader().await;
+        cluster.commit(leader, 10).await;
+        let died = Instant::now();
+        cluster.crash(leader).await;
+        let next = cluster.leader().await;
+        cluster.commit(next, 1).await;
+        let outage = died.elapsed();
+        assert!(outage < Duration::from_secs(3), "seed {seed}: {outage:?}");
+        let next_roles = cluster.server(next).ledger().state().roles.clone();
+        let (role, applied) = *next_roles.last().expect("a role");
+        assert!(matches!(role, Role::Leader { .. }));
+        assert!(
+            applied >= 10,
+            "leader before it applied what was applied before"
+        );
+        cluster.boot(leader).await;
+        cluster.agree().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_without_majority_commits_nothing() {
+    let mut cluster = Cluster::start(3, 5).await;
+    let old = cluster.leader().await;
+    cluster.commit(old, 5).await;
+    cluster.network.isolate(node(old));
+    let lost = command(999);
+    cluster
+        .server(old)
+        .group()
+        .propose(lost.clone())
+        .expect("it does not know yet");
+    let others: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
+    let new = cluster.leader_among(&others).await;
+    cluster.commit(new, 5).await;
+    assert!(!cluster.server(old).ledger().has(&lost));
+    cluster.network.heal();
+    cluster.agree().await;
+    assert!(
+        !cluster.server(old).ledger().has(&lost),
+        "overwritten by the new leader"
+    );
+    assert!(!cluster.server(old).leads());
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_applied_survives_a_power_failure_of_all() {
+    let mut cluster = Cluster::start(3, 6).await;
+    for _ in 0..3 {
+        let leader = cluster.leader().await;
+        cluster.commit(leader, 50).await;
+        for id in 1..=3 {
+            cluster.crash(id).await;
+        }
+        for id in 1..=3 {
+            cluster.boot(id).await;
+        }
+    }
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 1).await;
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_fell_far_behind_gets_a_snapshot() {
+    let mut cluster = Cluster::start(3, 7).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 10).await;
+    let behind = (1..=3).find(|id| *id != leader).expect("a follower");
+    cluster.crash(behind).await;
+    cluster.commit(leader, 200).await;
+    let out_of_touch = Duration::from_secs(2).as_nanos() as u64;
+    let group = cluster.server(leader).group().clone();
+    let lost = || {
+        let replicas = group.replicas();
+        let status = replicas.iter().find(|replica| replica.node == node(behind));
+        status.is_some_and(|status| status.last_seen_ns.is_some_and(|seen| seen > out_of_touch))
+    };
+    until("the leader lost touch", lost).await;
+    for id in (1..=3).filter(|id| *id != behind) {
+        let group = cluster.server(id).group().clone();
+        until("a checkpoint covers all", || group.commit_lag() == 0).await;
+        group.checkpoint().await.expect("a checkpoint");
+        let log = cluster.server(id).wal().log(GROUP);
+        until("the log was purged", || log.first_index() > 100).await;
+    }
+    cluster.boot(behind).await;
+    cluster.commit(leader, 10).await;
+    cluster.agree().await;
+    assert_eq!(cluster.server(behind).ledger().state().installed, 1);
+    // The snapshot is durable: after a restart it is not needed again.
+    cluster.crash(behind).await;
+    cluster.boot(behind).await;
+    cluster.commit(leader, 10).await;
+    cluster.agree().await;
+    assert_eq!(cluster.server(behind).ledger().state().installed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_keeps_what_a_slow_replica_still_needs() {
+    let mut cluster = Cluster::start(3, 8).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 100).await;
+    cluster.agree().await;
+    for id in 1..=3 {
+        cluster
+            .server(id)
+            .group()
+            .checkpoint()
+            .await
+            .expect("a checkpoint");
+        let log = cluster.server(id).wal().log(GROUP);
+        until("the log was purged", || log.first_index() > 90).await;
+    }
+    cluster.commit(leader, 20).await;
+    cluster.agree().await;
+    for id in 1..=3 {
+        assert_eq!(cluster.server(id).ledger().state().installed, 0);
+        cluster.crash(id).await;
+    }
+    for id in 1..=3 {
+        cluster.boot(id).await;
+    }
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 5).await;
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_checkpoint_does_not_stop_the_group() {
+    let mut cluster = Cluster::start(3, 9).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 5).await;
+    cluster.server(leader).ledger().state().checkpoint_error = true;
+    let result = cluster.server(leader).group().checkpoint().await;
+    assert!(matches!(result, Err(ChangeError::Storage(_))), "{result:?}");
+    cluster.commit(leader, 5).await;
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_come_and_go() {
+    let mut cluster = Cluster::start(3, 10).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 50).await;
+    let mut fourth = Server::new(4, &cluster.network, 10);
+    fourth.boot();
+    fourth.open(Start::Join).await;
+    cluster.servers.insert(4, fourth);
+
+    let gone = (1..=3).find(|id| *id != leader).expect("a follower");
+    let stays: Vec<u64> = (1..=4).filter(|id| *id != gone).collect();
+    let group = cluster.server(leader).group().clone();
+    group.change_members(nodes(&stays)).await.expect("changed");
+    assert_eq!(group.members().voters, nodes(&stays));
+    assert!(group.members().learners.is_empty());
+    cluster.commit(leader, 50).await;
+    cluster.crash(gone).await;
+    cluster.servers.remove(&gone);
+    cluster.agree().await;
+
+    // The leader itself goes, too.
+    let rest: Vec<u64> = stays.iter().copied().filter(|id| *id != leader).collect();
+    group.change_members(nodes(&rest)).await.expect("changed");
+    let next = cluster.leader_among(&rest).await;
+    let old = cluster.server(leader).group().clone();
+    until("the old leader stands back", || {
+        !matches!(old.role(), Role::Leader { .. })
+    })
+    .await;
+    cluster.crash(leader).await;
+    cluster.servers.remove(&leader);
+    cluster.commit(next, 10).await;
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn impossible_changes_are_refused() {
+    let mut cluster = Cluster::start(3, 11).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 1).await;
+    let follower = (1..=3).find(|id| *id != leader).expect("a follower");
+    let group = cluster.server(leader).group();
+    assert!(matches!(
+        group.change_members(nodes(&[])).await,
+        Err(ChangeError::Members(_))
+    ));
+    let elsewhere = cluster
+        .server(follower)
+        .group()
+        .change_members(nodes(&[1]))
+        .await;
+    assert!(matches!(
+        elsewhere,
+        Err(ChangeError::NotLeader { leader: Some(_) })
+    ));
+    let stranger = group.transfer_leader(Some(node(9))).await;
+    assert!(matches!(stranger, Err(ChangeError::NoTarget)));
+    cluster.commit(leader, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn leadership_moves_on_request_without_an_outage() {
+    let mut cluster = Cluster::start(3, 12).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 10).await;
+    let target = (1..=3).find(|id| *id != leader).expect("a follower");
+    let begun = Instant::now();
+    let new = cluster
+        .server(leader)
+        .group()
+        .transfer_leader(Some(node(target)))
+        .await;
+    assert_eq!(new.expect("moved"), node(target));
+    let server = cluster.server(target);
+    until("the new leader is ready", || server.leads()).await;
+    assert!(
+        begun.elapsed() < Duration::from_millis(200),
+        "{:?}",
+        begun.elapsed()
+    );
+    cluster.commit(target, 10).await;
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_hands_over_first() {
+    let mut cluster = Cluster::start(3, 13).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 10).await;
+    cluster.note_leaders();
+    cluster.server_mut(leader).stop().await;
+    let stopped = Instant::now();
+    let next = cluster.leader().await;
+    cluster.commit(next, 1).await;
+    assert!(
+        stopped.elapsed() < Duration::from_millis(200),
+        "{:?}",
+        stopped.elapsed()
+    );
+    cluster.boot(leader).await;
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_refused_during_a_transfer_are_handed_back() {
+    let mut cluster = Cluster::start(3, 14).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 1).await;
+    let server = cluster.server(leader);
+    let group = server.group().clone();
+    let moving = tokio::spawn(async move { group.transfer_leader(None).await });
+    let mut taken = Vec::new();
+    let mut number = 100;
+    until("the role changed", || {
+        number += 1;
+        match server.group().propose(command(number)) {
+            Ok(()) => {
+                taken.push(command(number));
+                false
+            }
+            Err(ProposeError::NotLeader { .. }) => true,
+            Err(error) => panic!("{error}"),
+        }
+    })
+    .await;
+    moving.await.expect("joined").expect("moved");
+    let ledger = server.ledger();
+    let settled = || {
+        let refused = ledger.state().refused.clone();
+        taken
+            .iter()
+            .all(|command| refused.contains(command) != ledger.has(command))
+    };
+    until("each command was either applied or handed back", settled).await;
+    assert!(
+        !ledger.state().refused.is_empty(),
+        "the test saw no refusal"
+    );
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn terms_never_go_back() {
+    let mut cluster = Cluster::start(3, 15).await;
+    let mut term = 0;
+    for _ in 0..5 {
+        let leader = cluster.leader().await;
+        let now = cluster.server(leader).group().term();
+        assert!(now > term, "term {now} after {term}");
+        term = now;
+        // Votes are on disk before they are given, so a crash right after does not undo them.
+        for id in 1..=3 {
+            cluster.crash(id).await;
+        }
+        for id in 1..=3 {
+            cluster.boot(id).await;
+            assert!(cluster.server(id).group().term() >= term);
+        }
+    }
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_stops_one_replica_and_not_the_group() {
+    let mut cluster = Cluster::start(3, 16).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 1).await;
+    let full = (1..=3).find(|id| *id != leader).expect("a follower");
+    cluster.server(full).fs.set_capacity_bytes(Some(1));
+    for _ in 0..20 {
+        let mut big = vec![1; 60_000];
+        big.extend_from_slice(&cluster.fresh_command());
+        let command = bytes::Bytes::from(big);
+        cluster
+            .server(leader)
+            .group()
+            .propose(command.clone())
+            .expect("taken");
+        cluster.applied.push(command.clone());
+        let ledger = cluster.server(leader).ledger();
+        until("the others commit", || ledger.has(&command)).await;
+    }
+    assert!(cluster.server(full).wal().is_full());
+    cluster.server(full).fs.set_capacity_bytes(None);
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_idle_groups_are_quiet() {
+    let cluster = Cluster::start(3, 17).await;
+    cluster.leader().await;
+    let before = cluster.network.requests();
+    let seconds = 10;
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let requests = cluster.network.requests() - before;
+    // Two followers, at most one heartbeat each quarter of a second.
+    assert!(requests <= 2 * 4 * seconds, "{requests} requests");
+}
