@@ -239,3 +239,6 @@ fn entry(text: &str) -> Option<Entry> {
     }
     Some(Entry { subject, queue })
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,6 @@ pub struct Account {
     pub default_permissions: DefaultPermissions,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub mappings: BTreeMap<String, Vec<WeightedMapping>>,
-    #[serde(skip_serializing_if = "ExternalAuthorization::is_absent")]
     pub authorization: ExternalAuthorization,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<MessageTrace>,
