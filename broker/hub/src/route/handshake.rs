@@ -279,16 +279,16 @@ async fn keep_dialling(hub: Arc<Hub>, target: Target) {
     let mut pause = cluster.retry_min;
     let mut failures = 0u32;
     loop {
-        let attempt = tokio::select! {
-            attempt = dial(&hub, &cluster, &target) => attempt,
-            () = hub.reached(Phase::Stopped) => return,
-        };
-        match attempt {
+        match dial(&hub, &cluster, &target).await {
+            _ if hub.phase() == Phase::Stopped => return,
             Attempt::Myself => return,
             Attempt::Ended => (pause, failures) = (cluster.retry_min, 0),
             Attempt::Known(server_id) => {
                 (pause, failures) = (cluster.retry_min, 0);
-                hub.routes.disconnected(&server_id).await;
+                tokio::select! {
+                    () = hub.routes.disconnected(&server_id) => {}
+                    () = hub.reached(Phase::Stopped) => return,
+                }
             }
             Attempt::Failed(error) => {
                 failures = failures.saturating_add(1);

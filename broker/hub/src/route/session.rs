@@ -18,7 +18,7 @@ use crate::{
     deliver::{self, Message},
     delivery::{Origin, OriginKind},
     drive::{Next, Protocol},
-    hub::Hub,
+    hub::{Hub, Phase},
     subscription::{NewSub, Sub, Target},
 };
 
@@ -261,6 +261,9 @@ impl RouteSession {
             return;
         }
         self.connection.set_trait(traits::INTRODUCED, true);
+        if self.hub.phase() == Phase::Stopped {
+            self.connection.close(CloseReason::ServerShutdown);
+        }
         self.peer = Some(info.clone());
         self.tell_everything();
         if registration == Registration::New {

@@ -1,0 +1,10 @@
+//! Byte-level tests: real sockets, hubs of this process.
+
+mod client;
+mod handlers;
+mod login;
+mod queues;
+mod routes;
+mod slow;
+mod support;
+mod tls;
