@@ -1,6 +1,6 @@
 //! JetStream on this server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +61,16 @@ impl Default for JetStream {
             meta_compact_bytes: None,
             meta_compact_sync: false,
             max_concurrent_io: 4096,
+        }
+    }
+}
+
+impl JetStream {
+    /// The folder the data lies in.
+    pub fn data_dir(&self, temporary_dir: &Path) -> PathBuf {
+        match &self.store_dir {
+            Some(dir) => dir.join("jetstream"),
+            None => temporary_dir.join("nats").join("jetstream"),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! `jetstream`.
 
-use std::path::PathBuf;
-
 use super::{Reader, set, top, unserved};
 use crate::options::{BatchLimits, Cipher, JetStream, JetStreamLimits, Options, SyncInterval};
 use crate::value::{Entry, Value};
@@ -224,15 +222,5 @@ impl Reader<'_> {
             }
         }
         Some(limits)
-    }
-}
-
-impl JetStream {
-    /// The folder the data of JetStream lies in, below the store directory.
-    pub fn data_dir(&self, temporary_dir: &std::path::Path) -> PathBuf {
-        match &self.store_dir {
-            Some(dir) => dir.join("jetstream"),
-            None => temporary_dir.join("nats").join("jetstream"),
-        }
     }
 }

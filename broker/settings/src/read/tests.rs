@@ -391,3 +391,13 @@ fn subjects_cover_and_overlap() {
     assert!(!subject::is_valid("a..b") && !subject::is_valid("") && !subject::is_valid(">.a"));
     assert!(subject::is_literal("a.b") && !subject::is_literal("a.*"));
 }
+
+proptest::proptest! {
+    /// Known keys with values that do not suit them.
+    #[test]
+    fn no_configuration_panics(
+        text in r#"((port|listen|max_payload|max_pending|ping_interval|lame_duck_duration|tls|timeout|cluster|routes|compression|mode|rtts|jetstream|limits|max_mem|accounts|A|users|user|nkey|permissions|publish|allow_responses|exports|imports|service|stream|account|subject|latency|mappings|weight|dest|resolver|type|dir|operator|trusted|http|leafnodes|remotes|url|authorization|token|server_tags) (: )?(-?[0-9]{1,19}[kmge]?b?|-?[0-9]\.[0-9]|true|'[a-z0-9.*>$%:/ -]{0,9}'|"\$1"|\{|\[)?[ ,}\]\n]?){0,24}"#
+    ) {
+        let _ = read(&text);
+    }
+}
