@@ -142,6 +142,18 @@ pub fn refuse(name: &str, error: &ApiError) -> Vec<u8> {
     })
 }
 
+/// Whether a request's headers demand a higher API level than this server has; such a request is
+/// refused with [`ApiError::REQUIRED_API_LEVEL`].
+pub fn demands_higher_level(headers: &[u8]) -> bool {
+    let Some(level) = wire::headers::get(headers, "Nats-Required-Api-Level") else {
+        return false;
+    };
+    let level = std::str::from_utf8(level)
+        .ok()
+        .and_then(|text| text.parse::<u32>().ok());
+    level.is_none_or(|level| level > API_LEVEL)
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -163,6 +175,17 @@ mod tests {
             r#""error":{"code":404,"err_code":10059,"description":"stream not found"}}"#
         );
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_request_can_demand_an_api_level() {
+        let block = |level: &str| format!("NATS/1.0\r\nNats-Required-Api-Level: {level}\r\n\r\n");
+        let demands = |level: &str| demands_higher_level(block(level).as_bytes());
+        assert_eq!(
+            ["0", "5", "6", "x"].map(demands),
+            [false, false, true, true]
+        );
+        assert!(!demands_higher_level(b""));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A stream's configuration: its JSON form and the rules it must satisfy.
 
+pub mod level;
 mod validate;
 
 use std::collections::BTreeMap;

@@ -44,6 +44,8 @@ pub struct StreamMachine {
     consumers: BTreeMap<String, Consumer>,
     dedupe: Dedupe,
     ttls: Ttls,
+    /// The age limit has been applied to all messages below this sequence.
+    aged_below: u64,
     /// Message id of the newest message, empty if it had none.
     last_msg_id: Vec<u8>,
     /// The highest command time so far: clocks of different leaders may disagree, the stream's
@@ -71,6 +73,7 @@ impl StreamMachine {
             consumers: BTreeMap::new(),
             dedupe: Dedupe::default(),
             ttls: Ttls::default(),
+            aged_below: 0,
             last_msg_id: Vec::new(),
             now_ns: created_ns,
             applied_index: 0,

@@ -34,6 +34,7 @@ impl StreamMachine {
         out.bytes(&self.last_msg_id);
         self.dedupe.encode(&mut out);
         self.ttls.encode(&mut out);
+        out.u64(self.aged_below);
         out.u64(self.consumers.len() as u64);
         for (name, consumer) in &self.consumers {
             out.str(name);
@@ -69,6 +70,7 @@ impl StreamMachine {
             last_msg_id: input.bytes(MAX_NAME_BYTES, "last message id")?.to_vec(),
             dedupe: Dedupe::decode(&mut input)?,
             ttls: Ttls::decode(&mut input)?,
+            aged_below: input.u64("age limit position")?,
             consumers: read_consumers(&mut input)?,
             transform: None,
             republish: None,

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use messages::{Erase, Filters};
+use messages::{Erase, Filters, StoredMessage};
+use wire::headers::Builder;
 
 use super::StreamMachine;
 use super::effect::Changes;
@@ -83,13 +84,29 @@ impl Ttls {
 }
 
 impl StreamMachine {
-    /// The earliest time at which a tick would remove something, nanoseconds since 1970.
+    /// The earliest time at which a tick could remove something, nanoseconds since 1970.
     pub fn next_expiry_ns(&self) -> Option<i64> {
         let ttl = self.ttls.by_deadline.first().map(|(deadline, _)| *deadline);
+        ttl.into_iter().chain(self.next_aged_ns()).min()
+    }
+
+    /// When the age limit concerns the next message.
+    fn next_aged_ns(&self) -> Option<i64> {
+        if self.config.max_age_ns == 0 {
+            return None;
+        }
+        let everything = Filters::everything();
+        let seq = self.store.next_matching(&everything, self.aged_below)?;
         let state = self.store.state();
-        let aged = (self.config.max_age_ns > 0 && state.messages > 0)
-            .then(|| state.first_time_ns.saturating_add(self.config.max_age_ns));
-        ttl.into_iter().chain(aged).min()
+        let time_ns = match seq == state.first_seq {
+            true => state.first_time_ns,
+            // A message that can not be read now is looked at again when it could have expired.
+            false => match self.store.get(seq) {
+                Ok(Some(message)) => message.time_ns,
+                Ok(None) | Err(_) => self.now_ns,
+            },
+        };
+        Some(time_ns.saturating_add(self.config.max_age_ns))
     }
 
     /// Removes what is too old at the stream's time.
@@ -97,9 +114,7 @@ impl StreamMachine {
         self.dedupe
             .expire(self.now_ns, self.config.duplicate_window_ns);
         while let Some(seq) = self.ttls.pop_due(self.now_ns) {
-            if self.store.remove(seq, Erase::No)? {
-                changes.removed(seq, seq);
-            }
+            self.expire_message(seq, changes)?;
         }
         if self.config.max_age_ns > 0 {
             self.expire_aged(changes)?;
@@ -117,25 +132,91 @@ impl StreamMachine {
             return Ok(());
         }
         let keep_from = self.store.seq_at_time(youngest_ns.saturating_add(1))?;
-        if self.ttls.by_seq.range(..keep_from).next().is_none() {
-            self.store.compact(keep_from)?;
-        } else {
-            self.remove_aged_below(keep_from)?;
+        if keep_from <= self.aged_below {
+            return Ok(());
         }
-        changes.removed(state.first_seq, keep_from - 1);
+        let own_ttls = self.ttls.by_seq.range(..keep_from).next().is_some();
+        if own_ttls || self.config.subject_delete_marker_ttl_ns > 0 {
+            self.expire_below(keep_from, changes)?;
+        } else {
+            self.store.compact(keep_from)?;
+            changes.removed(state.first_seq, keep_from - 1);
+        }
+        self.aged_below = keep_from;
         Ok(())
     }
 
     /// Removes messages below `keep_from`, but not those that have their own time to live.
-    fn remove_aged_below(&mut self, keep_from: u64) -> Result<(), messages::Error> {
+    fn expire_below(
+        &mut self,
+        keep_from: u64,
+        changes: &mut Changes,
+    ) -> Result<(), messages::Error> {
         let everything = Filters::everything();
-        let mut next = self.store.next_matching(&everything, 0);
+        let mut next = self.store.next_matching(&everything, self.aged_below);
         while let Some(seq) = next.filter(|seq| *seq < keep_from) {
             if !self.ttls.by_seq.contains_key(&seq) {
-                self.store.remove(seq, Erase::No)?;
+                self.expire_message(seq, changes)?;
             }
             next = self.store.next_matching(&everything, seq + 1);
         }
         Ok(())
     }
+
+    /// Removes one message, and leaves a marker if it was the last of its subject.
+    fn expire_message(&mut self, seq: u64, changes: &mut Changes) -> Result<(), messages::Error> {
+        let message = match self.config.subject_delete_marker_ttl_ns {
+            0 => None,
+            _ => self.read_to_decide(seq)?,
+        };
+        if !self.store.remove(seq, Erase::No)? {
+            return Ok(());
+        }
+        changes.removed(seq, seq);
+        if let Some(message) = message
+            && self.store.subject_count(&message.subject) == 0
+            && !is_delete_marker(&message.headers)
+        {
+            self.mark_deleted(&message.subject, changes)?;
+        }
+        Ok(())
+    }
+
+    /// Stores a message that tells readers that their subject has expired.
+    fn mark_deleted(
+        &mut self,
+        subject: &[u8],
+        changes: &mut Changes,
+    ) -> Result<(), messages::Error> {
+        let ttl_ns = self.config.subject_delete_marker_ttl_ns;
+        let headers = Builder::new()
+            .add("Nats-Marker-Reason", "MaxAge")
+            .add("Nats-TTL", crate::duration::go_text(ttl_ns))
+            .add("Nats-Rollup", "sub")
+            .build();
+        let seq = self.store.state().last_seq + 1;
+        self.store
+            .append(seq, self.now_ns, subject, &headers, b"")?;
+        self.ttls.set(seq, self.now_ns.saturating_add(ttl_ns));
+        changes.stored(seq);
+        Ok(())
+    }
+
+    /// Reads a message because a rule depends on it. A damaged one is an error if other replicas
+    /// may read it, since this one must not decide differently.
+    pub(super) fn read_to_decide(
+        &self,
+        seq: u64,
+    ) -> Result<Option<StoredMessage>, messages::Error> {
+        match self.store.get(seq) {
+            Err(messages::Error::Damaged { .. }) if self.config.num_replicas <= 1 => Ok(None),
+            read => read,
+        }
+    }
+}
+
+/// Whether a message says that its subject was deleted.
+fn is_delete_marker(headers: &[u8]) -> bool {
+    wire::headers::get(headers, "Nats-Marker-Reason").is_some()
+        || wire::headers::get(headers, "KV-Operation") == Some(b"PURGE")
 }

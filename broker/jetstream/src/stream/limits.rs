@@ -47,7 +47,7 @@ impl StreamMachine {
         let Some(seq) = self.store.first_for(subject) else {
             return Ok(0);
         };
-        Ok(self.store.get(seq)?.map_or(0, |message| {
+        Ok(self.read_to_decide(seq)?.map_or(0, |message| {
             let (headers, payload) = (message.headers.len(), message.payload.len());
             self.store
                 .message_size(message.subject.len(), headers, payload)
@@ -74,8 +74,11 @@ impl StreamMachine {
 
     /// Removes the oldest messages beyond `max_msgs` and `max_bytes`.
     pub(super) fn trim_stream(&mut self, changes: &mut Changes) -> Result<(), messages::Error> {
-        let max_msgs = limit(self.config.max_msgs).unwrap_or(u64::MAX);
-        let max_bytes = limit(self.config.max_bytes).unwrap_or(u64::MAX);
+        let (max_msgs, max_bytes) =
+            match (limit(self.config.max_msgs), limit(self.config.max_bytes)) {
+                (None, None) => return Ok(()),
+                (msgs, bytes) => (msgs.unwrap_or(u64::MAX), bytes.unwrap_or(u64::MAX)),
+            };
         loop {
             let state = self.store.state();
             if state.messages == 0 || (state.messages <= max_msgs && state.bytes <= max_bytes) {

@@ -123,6 +123,7 @@ impl StreamMachine {
         let retention = self.config.retention;
         self.config = config.clone();
         self.prepare_transforms();
+        self.aged_below = 0;
         self.trim_everything(changes)?;
         self.expire(changes)?;
         if retention != self.config.retention && self.config.retention == Retention::Interest {

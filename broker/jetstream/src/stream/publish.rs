@@ -98,7 +98,7 @@ impl StreamMachine {
             .then(|| self.store.last_for(&subject).unwrap_or(0));
         let seq = self.append(&subject, message)?;
         changes.stored(seq);
-        self.ttls.insert(seq, ttl, self.now_ns);
+        self.ttls.insert(seq, self.lengthened(ttl), self.now_ns);
         self.remember(&headers, seq);
         self.roll_up(rollup, &subject, seq, changes)?;
         self.trim_subject(&subject, changes)?;
@@ -123,13 +123,13 @@ impl StreamMachine {
     }
 
     fn stored_subject(&self, subject: &Bytes) -> Bytes {
+        let Some(transform) = &self.transform else {
+            return subject.clone();
+        };
         let seed = self.store.state().last_seq;
-        match &self.transform {
-            Some(transform) => transform
-                .apply(subject, seed)
-                .unwrap_or_else(|| subject.clone()),
-            None => subject.clone(),
-        }
+        transform
+            .apply(subject, seed)
+            .unwrap_or_else(|| subject.clone())
     }
 
     fn check_stream(&self, message: &Publish) -> Result<(), ApiError> {
@@ -178,12 +178,11 @@ impl StreamMachine {
             }
             None => {}
         }
-        let last = self.store.state().last_seq;
-        if headers
-            .expected_last_seq
-            .is_some_and(|expected| headers::sequence(expected) != last)
-        {
-            return Err(ApiError::stream_wrong_last_sequence(last));
+        if let Some(expected) = headers.expected_last_seq {
+            let last = self.store.state().last_seq;
+            if headers::sequence(expected) != last {
+                return Err(ApiError::stream_wrong_last_sequence(last));
+            }
         }
         Ok(())
     }
@@ -227,6 +226,18 @@ impl StreamMachine {
                     "rollup value invalid: {value:?}"
                 )))
             }
+        }
+    }
+
+    /// A message must not expire before a delete marker that its subject may already have, which
+    /// would bring the marker back.
+    fn lengthened(&self, ttl: Ttl) -> Ttl {
+        let marker_seconds = self.config.subject_delete_marker_ttl_ns / 1_000_000_000;
+        match ttl {
+            Ttl::Seconds(seconds) if self.config.max_msgs_per_subject != 1 => {
+                Ttl::Seconds(seconds.max(marker_seconds))
+            }
+            ttl => ttl,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The rules for a configuration on its own, and the defaults it gets.
 
 use super::*;
-use crate::config::{Discard, PersistMode, Storage};
+use crate::config::{Discard, PersistMode, Storage, level};
 
 /// Checks a configuration for a new stream and returns it with its defaults filled in.
 ///
@@ -31,6 +31,7 @@ pub(super) fn complete(config: &StreamConfig, context: &Context) -> Result<Strea
     check_bytes(&config, context)?;
     complete_rewrites(&mut config, context)?;
     complete_placement(&mut config)?;
+    level::stamp(&mut config);
     Ok(config)
 }
 
@@ -184,10 +185,6 @@ fn refuse_unserved(config: &StreamConfig) -> Result<(), ApiError> {
         (
             "persist_mode async",
             config.persist_mode == PersistMode::Async,
-        ),
-        (
-            "subject_delete_marker_ttl",
-            config.subject_delete_marker_ttl_ns > 0,
         ),
     ];
     match unserved.into_iter().find(|(_, wanted)| *wanted) {

@@ -19,7 +19,7 @@ fn an_empty_configuration_gets_the_defaults() {
         r#""discard":"old","storage":"file","num_replicas":1,"duplicate_window":120000000000,"#,
         r#""compression":"none","allow_direct":false,"mirror_direct":false,"sealed":false,"#,
         r#""deny_delete":false,"deny_purge":false,"allow_rollup_hdrs":false,"#,
-        r#""consumer_limits":{},"allow_msg_ttl":false}"#
+        r#""consumer_limits":{},"allow_msg_ttl":false,"metadata":{"_nats.req.level":"0"}}"#
     );
     assert_eq!(json, expected);
     assert_eq!(
@@ -167,10 +167,6 @@ fn features_that_are_not_served_are_named() {
         (r#""allow_msg_schedules":true"#, "allow_msg_schedules"),
         (r#""allow_batched":true"#, "allow_batched"),
         (r#""persist_mode":"async""#, "persist_mode"),
-        (
-            r#""subject_delete_marker_ttl":1000000000"#,
-            "subject_delete_marker_ttl",
-        ),
     ] {
         let error = create(fields).unwrap_err();
         assert_eq!(error.err_code, 10052);

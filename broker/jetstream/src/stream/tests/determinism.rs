@@ -83,8 +83,9 @@ fn configs() -> impl Strategy<Value = StreamConfig> {
         Retention::Interest,
         Retention::WorkQueue,
     ]);
-    (retention, 0i64..8, 0i64..4, any::<bool>(), 0i64..5).prop_map(
-        |(retention, max_msgs, per_subject, new, age)| StreamConfig {
+    (retention, 0i64..8, 0i64..4, any::<bool>(), 0i64..5, 0i64..3).prop_map(
+        |(retention, max_msgs, per_subject, new, age, marker)| StreamConfig {
+            subject_delete_marker_ttl_ns: marker * SECOND,
             retention,
             max_msgs,
             max_msgs_per_subject: per_subject,

@@ -135,3 +135,44 @@ fn lowered_limits_apply_at_once() {
         .unwrap();
     assert_eq!(stream.seqs(), [4, 5]);
 }
+
+#[test]
+fn the_last_message_of_a_subject_leaves_a_marker_when_it_expires() {
+    let mut stream = limited(|config| {
+        config.max_age_ns = 10 * SECOND;
+        config.allow_msg_ttl = true;
+        config.allow_rollup_hdrs = true;
+        config.subject_delete_marker_ttl_ns = 5 * SECOND;
+    });
+    stream.put("a");
+    stream.publish("b", &[("Nats-TTL", "1s")], "x").unwrap();
+    stream.now_ns += 5 * SECOND;
+    stream.put("a");
+    assert_eq!(stream.seqs(), [1, 3, 4]);
+    let marker = stream.machine.store().get(3).unwrap().unwrap();
+    let headers =
+        "NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\nNats-TTL: 5s\r\nNats-Rollup: sub\r\n\r\n";
+    assert_eq!(
+        (&marker.subject[..], &marker.headers[..]),
+        (&b"b"[..], headers.as_bytes())
+    );
+    stream.now_ns += 5 * SECOND;
+    let effects = stream.apply(Action::Tick);
+    assert_eq!(effects, [Effect::Removed(1..=3)]);
+    assert_eq!(stream.seqs(), [4]);
+}
+
+#[test]
+fn messages_that_never_expire_do_not_ask_for_ticks() {
+    let mut stream = limited(|config| {
+        config.max_age_ns = 10 * SECOND;
+        config.allow_msg_ttl = true;
+    });
+    stream
+        .publish("never", &[("Nats-TTL", "never")], "")
+        .unwrap();
+    stream.now_ns += 10 * SECOND;
+    stream.apply(Action::Tick);
+    assert_eq!(stream.seqs(), [1]);
+    assert_eq!(stream.machine.next_expiry_ns(), None);
+}
