@@ -18,6 +18,7 @@ use crate::fs::FileSystem;
 use writer::Core;
 
 mod cache;
+mod driver;
 mod error;
 mod group;
 mod open;
@@ -30,6 +31,7 @@ mod scan;
 mod segment;
 mod shared;
 mod stats;
+mod upkeep;
 mod writer;
 
 pub use error::Error;
@@ -76,8 +78,8 @@ pub struct Wal {
 /// The log of one group. A handle: clones are cheap and mean the same log.
 ///
 /// `done` callbacks run on the writer's thread, in the order of the calls that passed them, and
-/// exactly once when the call returned `Ok`; they must be quick and must not call
-/// [`Wal::commit_pending`]. A call that returns an error has changed nothing and drops `done`.
+/// exactly once when the call returned `Ok`; they must be quick, and must call neither
+/// [`Wal::commit_pending`] nor [`Wal::close`]. A call that returns an error has changed nothing and drops `done`.
 #[derive(Clone)]
 pub struct Log {
     core: Arc<Core>,
@@ -128,7 +130,8 @@ impl Wal {
     }
 
     /// One group commit: takes the queue (up to `batch_limit_bytes`), writes it, syncs once, fires
-    /// the callbacks. `false` when there was nothing it could write.
+    /// the callbacks; then upkeep of the files. A driver calls it until it returns `false`: there
+    /// is then nothing to do, or the disk is full and the next attempt is worth it in a while.
     pub fn commit_pending(&self) -> bool {
         self.core.commit(&mut self.core.writer.lock())
     }
@@ -138,7 +141,8 @@ impl Wal {
         self.core.run_writer()
     }
 
-    /// Sets what is called when the queue goes from empty to non-empty.
+    /// Sets what is called when the queue goes from empty to non-empty, possibly from within
+    /// [`Wal::commit_pending`]: it should only arrange for a later call of that.
     pub fn set_wakeup(&self, wakeup: Arc<dyn Fn() + Send + Sync>) {
         self.core.shared.lock().wakeup = Some(wakeup);
     }

@@ -9,7 +9,7 @@ use super::group::Place;
 use super::record::record_len;
 use super::recovery::entry_body;
 use super::segment::io;
-use super::shared::Source;
+use super::shared::Shared;
 use super::writer::Core;
 use super::{Error, GroupId};
 use crate::fs::{File, read_exact_at};
@@ -21,6 +21,16 @@ const MAX_BETWEEN_BYTES: u64 = 64 << 10;
 
 /// How often a read starts again because the entries moved under it.
 const MAX_ATTEMPTS: usize = 8;
+
+/// Where the bytes of an entry are to be had.
+enum Source {
+    Memory(Bytes),
+    File {
+        place: Place,
+        segment: u32,
+        file: Arc<dyn File>,
+    },
+}
 
 /// Records close to each other in one file.
 struct Span {
@@ -138,6 +148,64 @@ fn fetch_span(
     Ok(())
 }
 
+impl Shared {
+    /// Where to get the entries of a range, as far as `max_bytes` and damage allow.
+    fn sources(
+        &self,
+        id: GroupId,
+        range: Range<u64>,
+        max_bytes: u64,
+    ) -> Result<Vec<Source>, Error> {
+        let (first, next) = self.bounds(id);
+        if range.start < first || range.end > next {
+            let index = if range.start < first {
+                range.start
+            } else {
+                next
+            };
+            return Err(Error::NotFound {
+                group: id,
+                index,
+                first,
+                next,
+            });
+        }
+        let mut sources = Vec::new();
+        let mut bytes = 0;
+        for index in range {
+            let source = match self.source(id, index) {
+                Ok(source) => source,
+                Err(error) if sources.is_empty() => return Err(error),
+                Err(_) => break,
+            };
+            bytes += source.len() as u64;
+            if bytes > max_bytes && !sources.is_empty() {
+                break;
+            }
+            sources.push(source);
+        }
+        Ok(sources)
+    }
+
+    fn source(&self, id: GroupId, index: u64) -> Result<Source, Error> {
+        let damaged = Error::Damaged { group: id, index };
+        let Some(group) = self.groups.get(&id) else {
+            return Err(damaged);
+        };
+        if let Some(bytes) = group.recent(index) {
+            return Ok(Source::Memory(bytes.clone()));
+        }
+        let place = group.place(index).ok_or_else(|| damaged.clone())?;
+        let segment = place.segment().ok_or_else(|| damaged.clone())?;
+        let file = self.segments.file(segment).ok_or(damaged)?;
+        Ok(Source::File {
+            place,
+            segment,
+            file,
+        })
+    }
+}
+
 impl Span {
     fn new(segment: u32, file: Arc<dyn File>, place: Place) -> Span {
         let start = u64::from(place.offset());
@@ -170,6 +238,13 @@ fn end(place: Place) -> u64 {
 }
 
 impl Source {
+    fn len(&self) -> usize {
+        match self {
+            Source::Memory(bytes) => bytes.len(),
+            Source::File { place, .. } => place.body_len(),
+        }
+    }
+
     fn place(&self) -> Option<Place> {
         match self {
             Source::Memory(_) => None,

@@ -5,8 +5,12 @@
 //! after it was being written when the machine stopped; it was never acknowledged, and the
 //! segment ends there.
 
-use super::record::{self, ALIGN, Header, Kind, Seed};
+use super::record::{self, ALIGN, HEADER_LEN, Header, Kind, Seed};
 use super::segment::FIRST_RECORD;
+
+/// No record starts where this many zeros are, nor shortly before their end: most of the unused
+/// part of a file is skipped at this pace.
+const ZEROS: [u8; 1024] = [0; 1024];
 
 /// A stretch of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,11 +144,18 @@ fn record_item(bytes: &[u8], seed: Seed, at: usize, header: Header) -> Item {
 
 /// Where the next readable header is, or the end.
 fn next_record(bytes: &[u8], seed: Seed, at: usize) -> usize {
-    let candidates = (at + ALIGN..bytes.len()).step_by(ALIGN);
-    let found = candidates
-        .into_iter()
-        .find(|at| header_at(bytes, seed, *at).is_some());
-    found.unwrap_or(bytes.len())
+    let mut at = at + ALIGN;
+    while at < bytes.len() {
+        if header_at(bytes, seed, at).is_some() {
+            return at;
+        }
+        at += if bytes[at..].starts_with(&ZEROS) {
+            ZEROS.len() - HEADER_LEN
+        } else {
+            ALIGN
+        };
+    }
+    bytes.len()
 }
 
 /// The header at `at`, if it makes sense there.

@@ -2,7 +2,6 @@
 //! touches a file.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +12,6 @@ use super::queue::{Done, Pending, Queue};
 use super::record::{Kind, record_len};
 use super::segment::{Release, Segments};
 use super::{Damage, Error, GroupId, Options, Stats};
-use crate::fs::File;
 
 /// Kept free for values, truncations and purges when the disk is full: they make room.
 const RESERVE_BYTES: u64 = 1 << 20;
@@ -39,16 +37,6 @@ pub(super) struct Shared {
     pub wants_room: bool,
     pub closed: bool,
     pub failed: Option<Error>,
-}
-
-/// Where the bytes of an entry are to be had.
-pub(super) enum Source {
-    Memory(Bytes),
-    File {
-        place: Place,
-        segment: u32,
-        file: Arc<dyn File>,
-    },
 }
 
 impl Shared {
@@ -235,10 +223,9 @@ impl Shared {
     /// A value that was lost to damage has nothing to move: only its place is given up.
     fn drop_lost_value(&mut self, id: GroupId, key: u8) {
         let mut releases = Releases::default();
-        if let Some(group) = self.groups.get_mut(&id) {
-            if let Some(value) = group.values.remove(&key) {
-                releases.value(value.place);
-            }
+        let values = self.groups.get_mut(&id).map(|group| &mut group.values);
+        if let Some(value) = values.and_then(|values| values.remove(&key)) {
+            releases.value(value.place);
         }
         self.segments.release(releases.0);
     }
@@ -312,62 +299,6 @@ impl Shared {
         self.groups.get(&id)?.values.get(&key)?.bytes.clone()
     }
 
-    /// Where to get the entries of a range, as far as `max_bytes` and damage allow.
-    pub(super) fn sources(
-        &self,
-        id: GroupId,
-        range: Range<u64>,
-        max_bytes: u64,
-    ) -> Result<Vec<Source>, Error> {
-        let (first, next) = self.bounds(id);
-        if range.start < first || range.end > next {
-            let index = if range.start < first {
-                range.start
-            } else {
-                next
-            };
-            return Err(Error::NotFound {
-                group: id,
-                index,
-                first,
-                next,
-            });
-        }
-        let mut sources = Vec::new();
-        let mut bytes = 0;
-        for index in range {
-            let source = match self.source(id, index) {
-                Ok(source) => source,
-                Err(error) if sources.is_empty() => return Err(error),
-                Err(_) => break,
-            };
-            bytes += source.len() as u64;
-            if bytes > max_bytes && !sources.is_empty() {
-                break;
-            }
-            sources.push(source);
-        }
-        Ok(sources)
-    }
-
-    fn source(&self, id: GroupId, index: u64) -> Result<Source, Error> {
-        let damaged = Error::Damaged { group: id, index };
-        let Some(group) = self.groups.get(&id) else {
-            return Err(damaged);
-        };
-        if let Some(bytes) = group.recent(index) {
-            return Ok(Source::Memory(bytes.clone()));
-        }
-        let place = group.place(index).ok_or_else(|| damaged.clone())?;
-        let segment = place.segment().ok_or_else(|| damaged.clone())?;
-        let file = self.segments.file(segment).ok_or(damaged)?;
-        Ok(Source::File {
-            place,
-            segment,
-            file,
-        })
-    }
-
     /// First and next index of a log.
     pub(super) fn bounds(&self, id: GroupId) -> (u64, u64) {
         self.groups
@@ -398,15 +329,6 @@ impl Shared {
             groups: self.groups.len() as u64,
             full: self.full,
             ..self.stats
-        }
-    }
-}
-
-impl Source {
-    fn len(&self) -> usize {
-        match self {
-            Source::Memory(bytes) => bytes.len(),
-            Source::File { place, .. } => place.body_len(),
         }
     }
 }

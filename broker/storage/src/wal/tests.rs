@@ -76,7 +76,9 @@ fn assert_entries(log: &Log, range: Range<u64>, len: usize) {
 
 /// Collects results in the order in which they arrive.
 #[derive(Clone, Default)]
-struct Answers(Arc<Mutex<Vec<(u32, Result<(), String>)>>>);
+struct Answers(Arc<Mutex<Vec<Answer>>>);
+
+type Answer = (u32, Result<(), String>);
 
 impl Answers {
     fn expect(&self, name: u32) -> impl FnOnce(Result<(), Error>) + Send + 'static {
@@ -88,7 +90,7 @@ impl Answers {
         }
     }
 
-    fn take(&self) -> Vec<(u32, Result<(), String>)> {
+    fn take(&self) -> Vec<Answer> {
         std::mem::take(&mut self.0.lock())
     }
 }

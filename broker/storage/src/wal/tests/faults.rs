@@ -195,9 +195,14 @@ fn a_full_disk_refuses_entries_but_takes_values_and_purges_which_make_room() {
     let next = log.next_index();
     assert_eq!(wal.groups_to_checkpoint(), [GroupId(1)]);
     let answers = Answers::default();
-    log.set_state(1, value(1), answers.expect(1)).unwrap();
+    let large = Bytes::from(vec![1; 1000]);
+    log.set_state(1, large.clone(), answers.expect(1)).unwrap();
     commit_all(&wal);
-    assert_eq!(answers.take(), [(1, Ok(()))]);
+    assert_eq!(
+        answers.take(),
+        [(1, Ok(()))],
+        "larger than any entry that was refused"
+    );
     assert_entries(&log, 0..next, 500);
     log.purge_to(next - 5).unwrap();
     commit_all(&wal);
@@ -207,7 +212,7 @@ fn a_full_disk_refuses_entries_but_takes_values_and_purges_which_make_room() {
     fs.crash();
     let wal = open(&fs);
     assert_entries(&wal.log(GroupId(1)), next - 4..next + 1, 500);
-    assert_eq!(wal.log(GroupId(1)).state(1), Some(value(1)));
+    assert_eq!(wal.log(GroupId(1)).state(1), Some(large));
 }
 
 #[test]

@@ -239,11 +239,7 @@ impl Run {
 
     fn append(&mut self, group: u64, count: u64, len: usize) {
         let log = self.wal.log(GroupId(group));
-        let fresh = !self
-            .now
-            .groups
-            .get(&group)
-            .is_some_and(|model| started(model));
+        let fresh = !self.now.groups.get(&group).is_some_and(started);
         let first = if fresh {
             self.serial % 3
         } else {
