@@ -81,6 +81,10 @@ pub struct FileRecords {
     sync_failed: bool,
     reader: Mutex<Reader>,
     damaged: Mutex<BTreeSet<u64>>,
+    /// What the damaged messages of unknown size take together, by segment, so that
+    /// [`State::bytes`](crate::State::bytes) comes out right when they are repaired or removed. The
+    /// first one has the whole, the others nothing.
+    assumed_bytes: BTreeMap<u64, u64>,
     /// Good records for damaged ones, until their segment is rewritten.
     repaired: BTreeMap<u64, Bytes>,
     erasures: Vec<Erasure>,
@@ -118,6 +122,7 @@ impl FileRecords {
             sync_failed: false,
             reader: Mutex::default(),
             damaged: Mutex::default(),
+            assumed_bytes: BTreeMap::new(),
             repaired: BTreeMap::new(),
             erasures: Vec::new(),
             generation: 0,
@@ -179,9 +184,13 @@ impl FileRecords {
         }
     }
 
+    fn is_in_tail(&self, block: &Block<Segment>, found: Located) -> bool {
+        block.data.written < block.end_offset && self.tail.has(found.at.entry)
+    }
+
     /// The bytes of a record as they lie in the file or the tail, unchecked.
     fn raw_record(&self, block: &Block<Segment>, found: Located) -> Result<Bytes, Error> {
-        if found.offset >= block.data.written {
+        if self.is_in_tail(block, found) {
             return Ok(self.tail.record(found.at.entry));
         }
         let open = || {
@@ -237,7 +246,7 @@ impl Records for FileRecords {
         if let Some(repaired) = self.repaired.get(&seq) {
             return record::decode(repaired, seq).ok_or(Error::Damaged { seq });
         }
-        let in_tail = found.offset >= block.data.written;
+        let in_tail = self.is_in_tail(block, found);
         if !in_tail && self.damaged.lock().contains(&seq) {
             return Err(Error::Damaged { seq });
         }
@@ -261,17 +270,21 @@ impl Records for FileRecords {
             .repaired
             .get(&found.seq)
             .map(|record| record.len() as u64);
-        repaired.unwrap_or(u64::from(found.size_bytes))
+        let assumed = || self.assumed_bytes.get(&found.seq).copied();
+        repaired
+            .or_else(assumed)
+            .unwrap_or(u64::from(found.size_bytes))
     }
 
     fn forget(&mut self, block: &mut Block<Segment>, found: Located, erase: Erase) {
         block.data.live_runs = None;
         self.damaged.get_mut().remove(&found.seq);
         self.repaired.remove(&found.seq);
+        self.assumed_bytes.remove(&found.seq);
         if erase == Erase::No {
             return;
         }
-        if found.offset >= block.data.written {
+        if self.is_in_tail(block, found) {
             self.tail.erase(found.at.entry);
         } else {
             self.reader.get_mut().forget(block.id);
@@ -288,6 +301,7 @@ impl Records for FileRecords {
         let seqs = block.base_seq..=block.last_seq();
         self.damaged.get_mut().retain(|seq| !seqs.contains(seq));
         self.repaired.retain(|seq, _| !seqs.contains(seq));
+        self.assumed_bytes.retain(|seq, _| !seqs.contains(seq));
         self.reader.get_mut().forget(block.id);
         if self.writer.as_ref().is_some_and(|(id, _)| *id == block.id) {
             self.writer = None;
@@ -346,6 +360,7 @@ impl Records for FileRecords {
             payload,
         });
         self.damaged.get_mut().remove(&found.seq);
+        self.assumed_bytes.remove(&found.seq);
         self.repaired.insert(found.seq, record);
         Ok(())
     }

@@ -127,10 +127,8 @@ impl<R: Records> Store<R> {
         let Some(found) = self.index.remove(seq) else {
             return false;
         };
-        self.totals.bytes = self
-            .totals
-            .bytes
-            .saturating_sub(u64::from(found.size_bytes));
+        let size_bytes = self.records.accounted_size(found);
+        self.totals.bytes = self.totals.bytes.saturating_sub(size_bytes);
         self.records
             .forget(&mut self.index.blocks[found.at.block], found, erase);
         if let Some(block) = self.index.take_if_empty(found.at.block) {
@@ -443,11 +441,10 @@ impl<R: Records> MessageStore for Store<R> {
         let Some(found) = self.index.locate(seq).filter(|_| is_damaged) else {
             return Err(Error::NotDamaged { seq });
         };
+        let before_bytes = self.records.accounted_size(found);
         self.records.repair(found, &message)?;
-        let (subject, headers) = (message.subject.len(), message.headers.len());
-        let size_bytes = self.message_size(subject, headers, message.payload.len());
-        self.totals.bytes =
-            (self.totals.bytes + size_bytes).saturating_sub(u64::from(found.size_bytes));
+        let after_bytes = self.records.accounted_size(found);
+        self.totals.bytes = (self.totals.bytes + after_bytes).saturating_sub(before_bytes);
         if self.index.is_unknown(found.at) {
             self.index.identify(found.at, seq, &message.subject);
         }

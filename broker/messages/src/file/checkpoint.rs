@@ -10,7 +10,7 @@ use storage::fs::{File, OpenMode};
 
 use crate::Error;
 use crate::index::{Block, Index};
-use crate::store::Totals;
+use crate::store::{Records, Totals};
 
 use super::manifest::{Manifest, ManifestSegment};
 use super::segment::{Segment, SegmentName, means_missing};
@@ -34,9 +34,6 @@ impl FileRecords {
         self.sync_segments(index)?;
         let manifest = self.manifest(index, totals, seal);
         manifest.write(&*self.fs, &self.dir)?;
-        if let Some(parent) = self.dir.parent().filter(|_| self.generation == 0) {
-            self.fs.sync_dir(parent)?;
-        }
         self.generation = manifest.generation;
         self.seal = Some(Bytes::from(manifest.seal));
         self.tidy_up(index);
@@ -88,10 +85,14 @@ impl FileRecords {
     }
 
     fn manifest(&self, index: &mut Index<Segment>, totals: Totals, seal: &[u8]) -> Manifest {
-        let segments = index.blocks.iter_mut().map(|block| ManifestSegment {
+        let live_bytes = (0..index.blocks.len()).map(|at| self.live_bytes(index, at));
+        let live_bytes: Vec<u64> = live_bytes.collect();
+        let blocks = index.blocks.iter_mut().zip(live_bytes);
+        let segments = blocks.map(|(block, live_bytes)| ManifestSegment {
             name: SegmentName::of(block),
             size_bytes: block.data.written,
             is_finished: block.data.is_finished,
+            live_bytes,
             live_runs: live_runs_of(block),
         });
         Manifest {
@@ -105,6 +106,18 @@ impl FileRecords {
             damaged: self.damaged.lock().iter().copied().collect(),
             erasures: self.erasures.clone(),
         }
+    }
+
+    /// Accounted size of the live messages of a block.
+    fn live_bytes(&self, index: &Index<Segment>, at: usize) -> u64 {
+        let block = &index.blocks[at];
+        let seqs = block.base_seq..=block.last_seq();
+        let assumed = self.assumed_bytes.range(seqs.clone()).map(|(seq, _)| *seq);
+        let special = assumed.chain(self.repaired.range(seqs).map(|(seq, _)| *seq));
+        let special = special.filter_map(|seq| index.locate(seq));
+        special.fold(u64::from(block.live_bytes), |sum, found| {
+            sum + self.accounted_size(found) - u64::from(found.size_bytes)
+        })
     }
 
     /// What is left to do once the manifest is durable. None of it has to succeed.

@@ -40,6 +40,8 @@ pub(super) struct ManifestSegment {
     /// Valid bytes at the start of the file.
     pub(super) size_bytes: u32,
     pub(super) is_finished: bool,
+    /// Accounted size of the live messages, damaged ones included.
+    pub(super) live_bytes: u64,
     /// See [`super::live_runs`].
     pub(super) live_runs: Vec<u8>,
 }
@@ -102,6 +104,7 @@ impl Manifest {
             put_name(&mut out, segment.name);
             put_varint(&mut out, u64::from(segment.size_bytes));
             out.push(u8::from(segment.is_finished));
+            put_varint(&mut out, segment.live_bytes);
             put_bytes(&mut out, &segment.live_runs);
         }
         put_varint(&mut out, self.damaged.len() as u64);
@@ -139,6 +142,7 @@ impl Manifest {
                 name: name(&mut from)?,
                 size_bytes: from.varint_u32()?,
                 is_finished: from.take(1)?[0] != 0,
+                live_bytes: from.varint()?,
                 live_runs: from.bytes()?.to_vec(),
             });
         }

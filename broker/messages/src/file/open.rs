@@ -36,6 +36,9 @@ impl FileStore {
     ) -> Result<FileStore, Error> {
         let dir = dir.into();
         fs.create_dir_all(&dir)?;
+        // A process that died within a checkpoint may have left a manifest in place without making
+        // its name durable. Whoever acts on the seal must not see it vanish in a later crash.
+        fs.sync_dir(&dir)?;
         let found = Manifest::find(&*fs, &dir)?;
         let mut records = FileRecords::new(fs, dir, options);
         if found.one_is_damaged {
@@ -123,8 +126,11 @@ impl FileRecords {
                 index: &mut index,
                 damaged: &mut damaged,
                 live: Live::new(live),
+                unknown: Vec::new(),
             };
-            loader.load(&*self.fs, &self.dir, segment, manifest.last_seq, distrust)?;
+            let unknown =
+                loader.load(&*self.fs, &self.dir, segment, manifest.last_seq, distrust)?;
+            self.assume_bytes(&index, segment.live_bytes, &unknown);
         }
         index.last_seq = manifest.last_seq;
         // The damaged generation may have used more ids, and its files are still there.
@@ -138,14 +144,33 @@ impl FileRecords {
     }
 }
 
+impl FileRecords {
+    /// Gives the damaged messages of unknown size in the last block what the others leave.
+    fn assume_bytes(&mut self, index: &Index<Segment>, live_bytes: u64, unknown: &[u64]) {
+        let Some(block) = index.blocks.back().filter(|_| !unknown.is_empty()) else {
+            return;
+        };
+        let spans = unknown.iter().filter_map(|seq| index.locate(*seq));
+        let spans: u64 = spans.map(|found| u64::from(found.size_bytes)).sum();
+        let known = u64::from(block.live_bytes) - spans;
+        self.assumed_bytes
+            .extend(unknown.iter().map(|seq| (*seq, 0)));
+        self.assumed_bytes
+            .insert(unknown[0], live_bytes.saturating_sub(known));
+    }
+}
+
 /// Puts the records of one segment into the last block of the index.
 struct Loader<'a> {
     index: &'a mut Index<Segment>,
     damaged: &'a mut BTreeSet<u64>,
     live: Live,
+    /// Damaged messages of which only the sequence is known.
+    unknown: Vec<u64>,
 }
 
 impl Loader<'_> {
+    /// Returns the damaged messages of which only the sequence is known.
     fn load(
         mut self,
         fs: &dyn FileSystem,
@@ -153,7 +178,7 @@ impl Loader<'_> {
         segment: &ManifestSegment,
         last_seq: u64,
         distrust: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<u64>, Error> {
         let path = dir.join(segment.name.segment_file());
         let (file, file_len) = match fs.open(&path, OpenMode::Read) {
             Ok(file) => {
@@ -172,7 +197,7 @@ impl Loader<'_> {
                 self.block().data.has_sidecar = true;
                 self.place_known(&names, &records, file_len);
                 self.place_missing_below(u64::MAX, 0);
-                return Ok(());
+                return Ok(self.unknown);
             }
         }
         let mut bytes = vec![0; file_len.min(u64::from(segment.size_bytes)) as usize];
@@ -180,7 +205,7 @@ impl Loader<'_> {
             read_exact_at(&*file, &mut bytes, 0)?;
         }
         self.place_scanned(&bytes, segment, last_seq);
-        Ok(())
+        Ok(self.unknown)
     }
 
     fn block(&mut self) -> &mut Block<Segment> {
@@ -273,6 +298,7 @@ impl Loader<'_> {
     fn place_unknown(&mut self, seq: u64, size_bytes: u32) {
         self.index.append_unknown(seq, size_bytes);
         self.damaged.insert(seq);
+        self.unknown.push(seq);
     }
 }
 

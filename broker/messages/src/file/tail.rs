@@ -47,6 +47,11 @@ impl Tail {
         self.len_bytes == 0
     }
 
+    /// Whether the record of an entry of the last block is here.
+    pub(super) fn has(&self, entry: usize) -> bool {
+        entry >= self.first_entry
+    }
+
     /// The record of an entry of the last block.
     pub(super) fn record(&self, entry: usize) -> Bytes {
         self.records[entry - self.first_entry].clone()
