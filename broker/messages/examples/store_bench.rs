@@ -40,7 +40,10 @@ fn main() -> anyhow::Result<()> {
     drop(store);
 
     let mut reopened = None;
-    measure("reopen", messages, || Ok(reopened = Some(open()?)))?;
+    measure("reopen", messages, || {
+        reopened = Some(open()?);
+        Ok(())
+    })?;
     let store = reopened.ok_or_else(|| anyhow::anyhow!("opened above"))?;
     measure("read in batches", messages, || read_all(&store))?;
     measure("read one by one", messages, || {

@@ -97,8 +97,6 @@ pub struct FileRecords {
     replaced: Vec<(u64, SegmentName)>,
     /// Files were created since the directory was last synced.
     names_changed: bool,
-    /// Messages came since the last checkpoint.
-    was_written: bool,
 }
 
 /// A record to be overwritten with zeros.
@@ -130,7 +128,6 @@ impl FileRecords {
             emptied: Vec::new(),
             replaced: Vec::new(),
             names_changed: false,
-            was_written: false,
         }
     }
 
@@ -231,7 +228,6 @@ impl Records for FileRecords {
     }
 
     fn write(&mut self, block: &mut Block<Segment>, message: NewMessage<'_>) {
-        self.was_written = true;
         self.tail.push(message);
         if self.tail.len_bytes() >= self.retry_at_bytes {
             // The tail keeps what cannot be written, and `is_full` tells.
@@ -329,6 +325,14 @@ impl Records for FileRecords {
             Err(_) => {}
         }
         done
+    }
+
+    fn relax(&mut self) {
+        self.reader.get_mut().relax();
+        if self.tail.is_empty() {
+            self.writer = None;
+            self.tail.shrink();
+        }
     }
 
     fn seal(&self) -> Option<Bytes> {

@@ -93,6 +93,10 @@ pub trait MessageStore: Send + Sync {
     /// repeated.
     fn checkpoint(&mut self, seal: &[u8]) -> Result<(), Error>;
 
+    /// Gives back buffers and open files, except those used for reading since the last call. To be
+    /// called now and then, so that thousands of idle streams stay cheap.
+    fn relax(&mut self);
+
     /// The seal of the last successful checkpoint.
     fn seal(&self) -> Option<Bytes>;
 

@@ -76,6 +76,8 @@ pub trait Records: Send + Sync {
         seal: &[u8],
     ) -> Result<(), Error>;
 
+    fn relax(&mut self) {}
+
     fn seal(&self) -> Option<Bytes>;
 
     fn is_full(&self) -> bool {
@@ -421,6 +423,10 @@ impl<R: Records> MessageStore for Store<R> {
 
     fn checkpoint(&mut self, seal: &[u8]) -> Result<(), Error> {
         self.records.checkpoint(&mut self.index, self.totals, seal)
+    }
+
+    fn relax(&mut self) {
+        self.records.relax();
     }
 
     fn seal(&self) -> Option<Bytes> {

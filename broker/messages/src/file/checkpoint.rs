@@ -125,11 +125,7 @@ impl FileRecords {
         self.remove_files();
         self.erase(index);
         self.write_sidecars(index);
-        self.reader.get_mut().relax();
-        if !std::mem::take(&mut self.was_written) {
-            self.writer = None;
-            self.tail.shrink();
-        }
+        self.relax();
     }
 
     fn remove_files(&mut self) {

@@ -108,7 +108,7 @@ fn a_flipped_bit_is_never_served() {
             let originals = prepared(&fs);
             fs.flip_bit(path, offset, (offset % 8) as u8)
                 .expect("flipped");
-            if (offset + at as u64) % 2 == 0 {
+            if (offset + at as u64).is_multiple_of(2) {
                 paths(&fs, ".idx")
                     .iter()
                     .for_each(|path| fs.remove_file(path).expect("removed"));
@@ -255,6 +255,43 @@ fn a_checkpoint_seen_after_a_restart_survives_a_crash() {
         fs.crash();
         assert_eq!(open(&fs).seal(), seal);
     }
+}
+
+#[test]
+fn a_small_stream_costs_the_disk_little() {
+    let fs = SimFs::new(7);
+    let options = crate::FileOptions::default();
+    let open = || FileStore::open(Arc::new(fs.clone()), "/store", options).expect("opened");
+    let mut store = open();
+    let before = fs.counters();
+    for seq in 1..=100 {
+        put(&mut store, seq, "a");
+        store.get(seq).expect("readable").expect("there");
+        if seq % 2 == 0 {
+            store.remove(seq, Erase::No).expect("removed");
+        }
+    }
+    assert_eq!(fs.counters(), before, "what is young lives in memory");
+    store.checkpoint(b"one").expect("durable");
+    let after = fs.counters();
+    assert_eq!(
+        (after.writes - before.writes, after.syncs - before.syncs),
+        (2, 2)
+    );
+    drop(store);
+    let store = open();
+    let before = fs.counters();
+    assert_eq!(
+        (1..=100)
+            .filter_map(|seq| store.get(seq).expect("readable"))
+            .count(),
+        50
+    );
+    assert_eq!(
+        fs.counters().reads - before.reads,
+        1,
+        "a sequential reader reads ahead"
+    );
 }
 
 #[test]
