@@ -251,6 +251,13 @@ impl Cluster {
         self.server_mut(id).crash().await;
     }
 
+    /// Ends all servers, so that a test can begin anew.
+    pub async fn end(mut self) {
+        for server in self.servers.values_mut().filter(|server| server.is_up()) {
+            server.crash().await;
+        }
+    }
+
     /// The leader that has the latest term, once there is one among `ids` that all of them follow.
     pub async fn leader_among(&self, ids: &[u64]) -> u64 {
         let agreed = || {

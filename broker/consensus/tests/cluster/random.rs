@@ -33,7 +33,9 @@ async fn storm(seed: u64, rounds: usize) -> Vec<(u64, bytes::Bytes)> {
     let leader = cluster.leader().await;
     cluster.commit(leader, 1).await;
     cluster.agree().await;
-    cluster.server(1).ledger().commands()
+    let commands = cluster.server(1).ledger().commands();
+    cluster.end().await;
+    commands
 }
 
 async fn disturb(cluster: &mut Cluster, dice: &mut Dice) {

@@ -63,6 +63,7 @@ async fn another_leader_takes_over_within_three_seconds() {
         );
         cluster.boot(leader).await;
         cluster.agree().await;
+        cluster.end().await;
     }
 }
 
