@@ -14,7 +14,7 @@ use super::segment::{FIRST_RECORD, Segment, Store, io as at};
 use super::shared::Shared;
 use super::writer::{Core, Writer};
 use super::{Error, GroupId, Options, Stats};
-use crate::fs::{FileSystem, LockGuard};
+use crate::fs::{File, FileSystem, LockGuard};
 
 const LOCK_NAME: &str = "lock";
 
@@ -81,13 +81,12 @@ fn settle_last_segment(store: &Store, recovered: &mut Recovered) -> Result<(), E
 
 /// A new segment for every run, so that what a crash left behind the end is never read again.
 fn start_writer(store: &Store, recovered: &mut Recovered, now: Duration) -> Result<Writer, Error> {
-    let file = store.make_spare()?.ok_or(Error::Full)?;
+    let (file, size) = first_file(store)?;
     let number = recovered.last + 1;
     store.start_segment(&*file, number, recovered.last_end)?;
-    let size = u64::from(store.segment_size);
     let segment = Segment {
         file: file.clone(),
-        size,
+        size: u64::from(size),
         entries: 0,
         values: 0,
         moving: false,
@@ -96,6 +95,7 @@ fn start_writer(store: &Store, recovered: &mut Recovered, now: Duration) -> Resu
     Ok(Writer {
         file,
         number,
+        size,
         head: FIRST_RECORD,
         synced_to: FIRST_RECORD,
         last_sync: now,
@@ -103,6 +103,19 @@ fn start_writer(store: &Store, recovered: &mut Recovered, now: Duration) -> Resu
         next_try: Duration::ZERO,
         buffer: Vec::new(),
     })
+}
+
+/// A file to begin with. On a full disk a small one has to do: it takes the purges that make room
+/// again.
+fn first_file(store: &Store) -> Result<(Arc<dyn File>, u32), Error> {
+    let mut size = store.segment_size;
+    while u64::from(size) >= SEGMENT_SIZES.0 {
+        if let Some(file) = store.make_spare(size)? {
+            return Ok((file, size));
+        }
+        size /= 2;
+    }
+    Err(Error::Full)
 }
 
 fn assemble(
@@ -127,7 +140,7 @@ fn assemble(
         wakeup: None,
         unsynced: false,
         releases_at_sync: Vec::new(),
-        room: writer.room(&store),
+        room: writer.room(),
         full: false,
         wants_room: false,
         closed: false,

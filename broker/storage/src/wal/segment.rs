@@ -109,14 +109,14 @@ impl Store {
         self.dir.join(format!("{number:016x}.log"))
     }
 
-    /// A file of full size to become the next segment; `None` when the disk is full.
-    pub(super) fn make_spare(&self) -> Result<Option<Arc<dyn File>>, Error> {
+    /// A file of this size to become the next segment; `None` when the disk is full.
+    pub(super) fn make_spare(&self, size: u32) -> Result<Option<Arc<dyn File>>, Error> {
         let path = self.dir.join(SPARE_NAME);
         let open = || {
             let file = self.fs.open(&path, OpenMode::Write)?;
-            if file.len()? != u64::from(self.segment_size) {
+            if file.len()? != u64::from(size) {
                 file.set_len(0)?;
-                file.allocate(u64::from(self.segment_size))?;
+                file.allocate(u64::from(size))?;
                 file.sync_data()?;
             }
             Ok(file)

@@ -36,10 +36,11 @@ impl Core {
         self.store.start_segment(&*spare, number, writer.head)?;
         writer.file = spare.clone();
         writer.number = number;
+        writer.size = self.store.segment_size;
         writer.head = FIRST_RECORD;
         writer.synced_to = FIRST_RECORD;
         let mut shared = self.shared.lock();
-        let size = u64::from(self.store.segment_size);
+        let size = u64::from(writer.size);
         let segment = Segment {
             file: spare,
             size,
@@ -48,7 +49,7 @@ impl Core {
             moving: false,
         };
         shared.segments.0.insert(number, segment);
-        shared.room = writer.room(&self.store);
+        shared.room = writer.room();
         Ok(true)
     }
 
@@ -101,6 +102,8 @@ impl Core {
 
     fn give_up(&self, writer: &mut Writer, number: u32, segment: Segment) -> Result<(), Error> {
         if writer.spare.is_some() || segment.size != u64::from(self.store.segment_size) {
+            // There may be room for a spare now.
+            writer.next_try = Duration::ZERO;
             return self.store.remove(number);
         }
         self.store.recycle(number)?;
@@ -112,7 +115,7 @@ impl Core {
     fn find_spare(&self, writer: &mut Writer) -> Result<(), Error> {
         let now = (self.options.now)();
         if writer.spare.is_none() && now >= writer.next_try {
-            writer.spare = self.store.make_spare()?;
+            writer.spare = self.store.make_spare(self.store.segment_size)?;
             writer.next_try = match writer.spare {
                 Some(_) => Duration::ZERO,
                 None => now + RETRY_INTERVAL,

@@ -32,6 +32,8 @@ pub(super) struct Core {
 pub(super) struct Writer {
     pub file: Arc<dyn File>,
     pub number: u32,
+    /// Length of the file.
+    pub size: u32,
     /// Where the next record goes.
     pub head: u32,
     /// Everything before this offset is durable.
@@ -66,7 +68,7 @@ impl Core {
                 if shared.failed.is_some() {
                     return Ok(None);
                 }
-                let room = writer.room(&self.store);
+                let room = writer.room();
                 let now = (self.options.now)();
                 match shared.queue.take(self.options.batch_limit_bytes, room, now) {
                     Taken::Batch(batch) => return Ok(Some(batch)),
@@ -98,7 +100,7 @@ impl Core {
         {
             let shared = &mut *self.shared.lock();
             shared.queue.written(bytes);
-            shared.room = writer.room(&self.store);
+            shared.room = writer.room();
             for (record, offset) in records.iter_mut().zip(&offsets) {
                 shared.record_written(record, writer.number, *offset);
                 shared.releases_at_sync.append(&mut record.releases.0);
@@ -207,7 +209,7 @@ impl Core {
     /// later damage to the last batch is not taken for a torn write. Not synced; it reaches the
     /// disk in its own time.
     pub(super) fn mark_end(&self, writer: &Writer) -> Result<(), Error> {
-        if !self.shared.lock().queue.is_empty() || writer.room(&self.store) < HEADER_LEN as u64 {
+        if !self.shared.lock().queue.is_empty() || writer.room() < HEADER_LEN as u64 {
             return Ok(());
         }
         let header = Header {
@@ -244,8 +246,8 @@ impl Core {
 
 impl Writer {
     /// Bytes left in the segment.
-    pub(super) fn room(&self, store: &Store) -> u64 {
-        u64::from(store.segment_size.saturating_sub(self.head))
+    pub(super) fn room(&self) -> u64 {
+        u64::from(self.size.saturating_sub(self.head))
     }
 }
 

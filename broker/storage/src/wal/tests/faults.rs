@@ -241,6 +241,33 @@ fn a_full_disk_is_asked_again_and_works_when_somebody_made_room() {
 }
 
 #[test]
+fn a_log_on_a_full_disk_opens_and_makes_room_for_itself() {
+    let fs = SimFs::new(1);
+    let options = || Options {
+        segment_size_bytes: 16 * SEGMENT,
+        ..small_options()
+    };
+    let wal = Wal::open(Arc::new(fs.clone()), &dir(), options()).unwrap();
+    append(&wal.log(GroupId(1)), 0, 400, 500);
+    wal.close().unwrap();
+    drop(wal);
+    fs.remove_file(&dir().join("spare.tmp")).unwrap();
+    fs.set_capacity_bytes(Some(21 * SEGMENT));
+    let wal = Wal::open(Arc::new(fs.clone()), &dir(), options()).unwrap();
+    assert!(wal.is_full());
+    let log = wal.log(GroupId(1));
+    assert_entries(&log, 0..400, 500);
+    log.purge_to(398).unwrap();
+    commit_all(&wal);
+    log.append(400, vec![entry(1, 400, 500)], ignore).unwrap();
+    log.purge_to(399).unwrap();
+    commit_all(&wal);
+    assert!(!wal.is_full(), "{:?}", wal.stats());
+    fs.crash();
+    assert_entries(&open(&fs).log(GroupId(1)), 400..401, 500);
+}
+
+#[test]
 fn a_queue_that_is_too_long_refuses_more() {
     let options = Options {
         queue_limit_bytes: 4000,
