@@ -32,4 +32,5 @@ pub use info::{ConsumerInfo, LiveInfo, SequenceInfo};
 pub use progress::{Fact, Progress};
 pub use request::PullRequest;
 pub use source::{MessageSource, StoreSource};
+pub use start::validate_reset;
 pub use state::{Pending, SequencePair, State};

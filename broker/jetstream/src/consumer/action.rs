@@ -12,7 +12,8 @@ pub enum Action {
     /// Send a message. The reply subject is the consumer's
     /// [`AckPrefix`](super::AckPrefix) followed by `ack`.
     Deliver {
-        /// Where to: a pull request's reply subject, or the deliver subject.
+        /// Whose subscribers receive it: a pull request's reply subject, or the deliver subject.
+        /// They see the message's own subject.
         to: Bytes,
         message: StoredMessage,
         ack: AckToken,

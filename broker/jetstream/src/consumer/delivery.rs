@@ -8,10 +8,12 @@
 //! Call [`Delivery::run`] after inputs and whenever [`Delivery::next_deadline`] has passed.
 
 mod acks;
+mod choice;
 mod pace;
 mod pulls;
 mod push;
 mod redelivery;
+mod upkeep;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use bytes::Bytes;
 use messages::{Error, StoredMessage};
 
 use super::ack::{AckPrefix, AckToken};
-use super::action::{Action, Advisory};
+use super::action::Action;
 use super::config::{AckPolicy, ConsumerConfig};
 use super::info::LiveInfo;
 use super::progress::{Fact, MAX_FACTS, Progress};
@@ -28,6 +30,7 @@ use super::source::MessageSource;
 use super::state::State;
 use super::status;
 
+use choice::{Candidate, MAX_RUN_SKIPS, Wait};
 use pace::Pace;
 use pulls::Pulls;
 use push::Push;
@@ -35,12 +38,6 @@ use redelivery::Redelivery;
 
 /// Most messages sent by one call of [`Delivery::run`].
 pub const MAX_RUN_MESSAGES: usize = 256;
-/// Most messages that one call of [`Delivery::run`] finds to be gone or exhausted.
-const MAX_RUN_SKIPS: usize = 1024;
-/// A stretch of messages that do not match is reported to the log from this length on.
-const SKIP_REPORT_DISTANCE: u64 = 1024;
-/// The reason of [`Advisory::Terminated`] when the stream removed the message.
-const REASON_REMOVED: &str = "Unacknowledged message was deleted";
 
 /// What a delivery is made of.
 pub struct Setup<'a> {
@@ -103,25 +100,6 @@ pub struct Delivery {
     done: Vec<u64>,
 }
 
-/// Why nothing can be sent now.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    /// For messages, or for somebody to send them to.
-    Input,
-    /// For acknowledgements: too many messages lack one.
-    Acks,
-    /// For a time to pass.
-    Time,
-    /// For the next call: this one has done its share of work.
-    Turn,
-}
-
-/// A message to send.
-struct Candidate {
-    message: StoredMessage,
-    deliveries: u32,
-}
-
 impl Delivery {
     pub fn new(setup: Setup<'_>, source: &dyn MessageSource, now_ns: i64) -> Delivery {
         let Setup {
@@ -176,72 +154,6 @@ impl Delivery {
     /// order of the calls, or drop this delivery. Call until it returns `None`.
     pub fn take_progress(&mut self) -> Option<Progress> {
         (!self.progress.is_empty()).then(|| self.progress.take(MAX_FACTS))
-    }
-
-    /// Tells that the stream grew to `last_seq`, and how many of the new messages match. Call it
-    /// before [`run`](Delivery::run) sees them.
-    pub fn new_messages(&mut self, last_seq: u64, matching: u64) {
-        if last_seq > self.counted_to {
-            self.counted_to = last_seq;
-            self.num_pending += matching;
-        }
-    }
-
-    /// Tells that a matching message left the stream, other than by this consumer's ack.
-    pub fn message_removed(&mut self, stream_seq: u64, out: &mut Vec<Action>) {
-        if stream_seq >= self.next_seq && stream_seq <= self.counted_to {
-            self.num_pending = self.num_pending.saturating_sub(1);
-        }
-        self.forget(stream_seq, out);
-    }
-
-    /// Tells that many messages left the stream.
-    pub fn stream_purged(
-        &mut self,
-        source: &dyn MessageSource,
-        out: &mut Vec<Action>,
-    ) -> Result<(), Error> {
-        self.follow_first_seq(source);
-        let unacknowledged: Vec<u64> = self
-            .state
-            .pending()
-            .keys()
-            .chain(self.state.exhausted().keys())
-            .copied()
-            .collect();
-        for stream_seq in unacknowledged {
-            if source.get(stream_seq)?.is_none() {
-                self.forget(stream_seq, out);
-            }
-        }
-        self.recount(source);
-        Ok(())
-    }
-
-    /// Starts again at `next_seq`, as if the consumer had just been created there.
-    pub fn reset(&mut self, next_seq: u64, source: &dyn MessageSource) {
-        self.record(Fact::Reset {
-            stream_seq: next_seq.saturating_sub(1),
-        });
-        self.next_seq = self.state.next_seq();
-        self.redelivery = Redelivery::new(&self.config, &self.state);
-        self.recount(source);
-    }
-
-    /// Takes a new configuration. The source is bound to its filters already.
-    pub fn update_config(
-        &mut self,
-        config: Arc<ConsumerConfig>,
-        max_message_bytes: u64,
-        source: &dyn MessageSource,
-    ) {
-        self.redelivery.reschedule(&config, &self.state);
-        self.pace.update(&config, max_message_bytes);
-        if let Mode::Push(push) = &mut self.mode {
-            push.set_deliver_subject(&config);
-        }
-        self.config = config;
-        self.recount(source);
     }
 
     /// Tells a push consumer whether somebody listens on its deliver subject.
@@ -516,129 +428,6 @@ impl Delivery {
         }
     }
 
-    /// The next new message moves past `stream_seq`, which was delivered or is gone.
-    fn pass(&mut self, stream_seq: u64) {
-        if self.skip_list.front() == Some(&stream_seq) {
-            self.skip_list.pop_front();
-        }
-        self.next_seq = stream_seq + 1;
-        if stream_seq <= self.counted_to {
-            self.num_pending = self.num_pending.saturating_sub(1);
-        }
-    }
-
-    fn next_candidate(
-        &mut self,
-        source: &dyn MessageSource,
-        skips: &mut usize,
-        out: &mut Vec<Action>,
-    ) -> Result<Result<Candidate, Wait>, Error> {
-        while let Some(stream_seq) = self.redelivery.front() {
-            let deliveries = self
-                .state
-                .pending()
-                .get(&stream_seq)
-                .map_or(0, |p| p.deliveries);
-            if deliveries > 0 && !self.is_exhausted(deliveries) {
-                if let Some(message) = source.get(stream_seq)? {
-                    return Ok(Ok(Candidate {
-                        message,
-                        deliveries: deliveries + 1,
-                    }));
-                }
-            }
-            self.redelivery.take(stream_seq);
-            if deliveries > 0 && self.is_exhausted(deliveries) {
-                self.exhaust(stream_seq, deliveries, out);
-            } else {
-                self.forget(stream_seq, out);
-            }
-            if !spend(skips) {
-                return Ok(Err(Wait::Turn));
-            }
-        }
-        if self.is_stalled() {
-            return Ok(Err(Wait::Acks));
-        }
-        loop {
-            let Some(stream_seq) = self.next_new(source) else {
-                self.reach_end(source);
-                return Ok(Err(Wait::Input));
-            };
-            if let Some(message) = source.get(stream_seq)? {
-                return Ok(Ok(Candidate {
-                    message,
-                    deliveries: 1,
-                }));
-            }
-            self.pass(stream_seq);
-            if !spend(skips) {
-                return Ok(Err(Wait::Turn));
-            }
-        }
-    }
-
-    fn next_new(&mut self, source: &dyn MessageSource) -> Option<u64> {
-        if let Some(&stream_seq) = self.skip_list.front() {
-            return Some(stream_seq);
-        }
-        let until = self.state.last_per_subject_until();
-        source.next_matching(self.next_seq.max(until + 1))
-    }
-
-    /// Nothing matches up to the end of the stream.
-    fn reach_end(&mut self, source: &dyn MessageSource) {
-        let last_seq = source.last_seq();
-        self.num_pending = 0;
-        self.counted_to = self.counted_to.max(last_seq);
-        self.next_seq = self.next_seq.max(last_seq + 1);
-        if self.next_seq - self.state.next_seq() >= SKIP_REPORT_DISTANCE {
-            self.record(Fact::Skipped {
-                stream_seq: self.next_seq - 1,
-            });
-        }
-    }
-
-    /// Whether too many messages are unacknowledged to send new ones.
-    fn is_stalled(&self) -> bool {
-        let limit = self.config.max_ack_pending;
-        limit > 0 && self.state.pending().len() as u64 >= limit.unsigned_abs()
-    }
-
-    /// Whether a message delivered this often may not be delivered again.
-    fn is_exhausted(&self, deliveries: u32) -> bool {
-        let limit = self.config.max_deliver;
-        limit > 0 && u64::from(deliveries) >= limit.unsigned_abs()
-    }
-
-    fn exhaust(&mut self, stream_seq: u64, deliveries: u32, out: &mut Vec<Action>) {
-        self.record(Fact::Exhausted { stream_seq });
-        let deliveries = u64::from(deliveries);
-        out.push(Action::Advisory(Advisory::MaxDeliveries {
-            stream_seq,
-            deliveries,
-        }));
-    }
-
-    /// Ends the wait for the ack of a message that left the stream.
-    fn forget(&mut self, stream_seq: u64, out: &mut Vec<Action>) {
-        if let Some(pending) = self.state.pending().get(&stream_seq).copied() {
-            out.push(Action::Advisory(Advisory::Terminated {
-                stream_seq,
-                consumer_seq: pending.consumer_seq,
-                deliveries: u64::from(pending.deliveries),
-                reason: REASON_REMOVED.to_owned(),
-            }));
-        } else if !self.state.exhausted().contains_key(&stream_seq) {
-            return;
-        }
-        self.redelivery.take(stream_seq);
-        self.record(Fact::Acked {
-            stream_seq,
-            count: 1,
-        });
-    }
-
     /// Queues messages whose ack wait is over for redelivery.
     fn expire_acks(&mut self, now_ns: i64, out: &mut Vec<Action>) -> Step {
         let (expired, step) = self.redelivery.expired(now_ns, &self.config, &self.state);
@@ -657,36 +446,6 @@ impl Delivery {
         step
     }
 
-    /// Forgets what the stream has removed at its start.
-    fn follow_first_seq(&mut self, source: &dyn MessageSource) {
-        let first_seq = source.first_seq();
-        let oldest_pending = self.state.pending().keys().next();
-        let oldest_exhausted = self.state.exhausted().keys().next();
-        if [oldest_pending, oldest_exhausted]
-            .into_iter()
-            .flatten()
-            .any(|&seq| seq < first_seq)
-        {
-            self.record(Fact::Purged { first_seq });
-            self.redelivery.reschedule(&self.config, &self.state);
-            self.next_seq = self.next_seq.max(self.state.next_seq());
-        }
-    }
-
-    /// Computes anew what is left to deliver.
-    fn recount(&mut self, source: &dyn MessageSource) {
-        let until = self.state.last_per_subject_until();
-        self.skip_list.clear();
-        if self.next_seq <= until {
-            let mut newest = source.last_per_subject(until);
-            newest.retain(|&seq| seq >= self.next_seq);
-            self.skip_list = newest.into();
-        }
-        self.counted_to = source.last_seq();
-        let later = source.count_matching(self.next_seq.max(until + 1));
-        self.num_pending = self.skip_list.len() as u64 + later;
-    }
-
     /// Applies a fact to the working copy and keeps it for the log.
     fn record(&mut self, fact: Fact) {
         self.state
@@ -694,12 +453,6 @@ impl Delivery {
         self.done.clear();
         self.progress.push(fact);
     }
-}
-
-/// Uses up one of a number of skips; false if that was the last.
-fn spend(skips: &mut usize) -> bool {
-    *skips = skips.saturating_sub(1);
-    *skips > 0
 }
 
 #[cfg(test)]

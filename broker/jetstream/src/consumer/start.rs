@@ -2,6 +2,8 @@
 
 use messages::Error;
 
+use crate::error::ApiError;
+
 use super::config::{ConsumerConfig, DeliverPolicy};
 use super::source::MessageSource;
 use super::state::State;
@@ -33,5 +35,32 @@ impl State {
         Ok(State::starting_at(
             next_seq.min(last_seq + 1).max(first_seq),
         ))
+    }
+}
+
+/// Judges a request to start again at `seq`, or after the ack floor if it is 0. Returns where the
+/// consumer starts, for [`Delivery::reset`](super::Delivery::reset).
+pub fn validate_reset(
+    config: &ConsumerConfig,
+    state: &State,
+    seq: u64,
+    source: &dyn MessageSource,
+) -> Result<u64, ApiError> {
+    let refusal = match config.deliver_policy {
+        _ if seq == 0 => return Ok(state.ack_floor().stream_seq + 1),
+        DeliverPolicy::All => None,
+        DeliverPolicy::ByStartSequence => (seq < config.opt_start_seq).then_some("below start seq"),
+        DeliverPolicy::ByStartTime => {
+            let time_ns = config.opt_start_time.map_or(i64::MIN, |time| time.0);
+            let first_seq = source
+                .seq_at_time(time_ns)
+                .map_err(ApiError::consumer_invalid_reset)?;
+            (seq < first_seq).then_some("below start time")
+        }
+        _ => Some("not allowed"),
+    };
+    match refusal {
+        None => Ok(seq),
+        Some(why) => Err(ApiError::consumer_invalid_reset(why)),
     }
 }

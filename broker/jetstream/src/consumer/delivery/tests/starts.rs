@@ -1,6 +1,7 @@
 use super::harness::*;
 
 use crate::consumer::config::{ConsumerConfig, DeliverPolicy};
+use crate::consumer::validate_reset;
 use crate::timestamp::Timestamp;
 
 /// Five messages, at 0 s to 40 s; the fourth does not match. The first is removed.
@@ -131,4 +132,37 @@ fn a_long_stretch_without_matches_is_reported_once() {
     bench.publish("skip");
     bench.run();
     assert_eq!(bench.delivery.take_progress(), None);
+}
+
+#[test]
+fn a_reset_may_not_go_below_the_configured_start() {
+    let config = |deliver_policy| ConsumerConfig {
+        deliver_policy,
+        opt_start_seq: 3,
+        opt_start_time: Some(Timestamp(15 * SECOND)),
+        ..explicit()
+    };
+    let cases = [
+        (DeliverPolicy::All, 1, Ok(1)),
+        (DeliverPolicy::New, 0, Ok(6)),
+        (DeliverPolicy::New, 1, Err("invalid reset: not allowed")),
+        (DeliverPolicy::ByStartSequence, 3, Ok(3)),
+        (
+            DeliverPolicy::ByStartSequence,
+            2,
+            Err("invalid reset: below start seq"),
+        ),
+        (DeliverPolicy::ByStartTime, 3, Ok(3)),
+        (
+            DeliverPolicy::ByStartTime,
+            2,
+            Err("invalid reset: below start time"),
+        ),
+    ];
+    for (policy, seq, expected) in cases {
+        let bench = Bench::on(config(policy), stream());
+        let answer = validate_reset(&bench.config, &bench.replicated, seq, &bench.stream);
+        let answer = answer.map_err(|error| error.description.into_owned());
+        assert_eq!(answer, expected.map_err(str::to_owned), "{policy:?} {seq}");
+    }
 }
