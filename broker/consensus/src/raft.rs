@@ -17,4 +17,7 @@ mod replica;
 mod state;
 mod types;
 
+#[cfg(test)]
+mod suite;
+
 pub(crate) use replica::{Replica, refuse_unknown, request_group};

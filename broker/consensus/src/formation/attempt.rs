@@ -16,6 +16,13 @@ pub(super) struct Attempt {
     begun_ms: u64,
 }
 
+/// What is said to a request for our grant.
+enum Verdict {
+    Grant,
+    Deny,
+    Ignore,
+}
+
 impl Formation {
     /// How many servers are expected, by the highest opinion: servers whose configuration was
     /// extended must not be founded over by those that do not know yet.
@@ -149,43 +156,44 @@ impl Formation {
 
     /// Another server asks for our grant.
     pub(super) fn asked(&mut self, peer: NodeId, ask: Grant) {
-        let denied = Message::Denied {
-            attempt: ask.attempt,
-        };
+        let attempt = ask.attempt;
+        match self.verdict(peer, &ask) {
+            Verdict::Ignore => {}
+            Verdict::Deny => self.send(peer, Message::Denied { attempt }),
+            Verdict::Grant => {
+                if self.identity.grant.as_ref() != Some(&ask) {
+                    self.identity.grant = Some(ask);
+                    self.persist();
+                }
+                // Only now, when our own attempt is replaced on disk, may it be given up.
+                self.abandon_attempt();
+                self.send(peer, Message::Granted { attempt });
+            }
+        }
+    }
+
+    fn verdict(&self, peer: NodeId, ask: &Grant) -> Verdict {
         let well_formed = ask.initiator == peer
             && ask.founders.contains(&self.identity.node)
             && ask.founders.contains(&peer)
             && is_majority(ask.founders.len(), self.expected());
         if !well_formed || self.identity.cluster.is_some() {
-            self.send(peer, denied);
-            return;
+            return Verdict::Deny;
         }
-        match &self.identity.grant {
-            Some(held) if held.initiator == peer && held.attempt > ask.attempt => {
-                // An old message: that attempt is given up.
-                return;
-            }
-            Some(held) if held.initiator == self.identity.node => {
-                // The lower name goes first, or two initiators would deny each other for ever.
-                if ask.initiator_name >= self.settings.name {
-                    self.send(peer, denied);
-                    return;
-                }
-            }
-            Some(held) if held.initiator != peer => {
-                self.send(peer, denied);
-                return;
-            }
-            _ => {}
+        let Some(held) = &self.identity.grant else {
+            return Verdict::Grant;
+        };
+        let ours = held.initiator == self.identity.node;
+        if held.initiator == peer {
+            // An old message asks for an attempt that was given up.
+            let old = ask.attempt < held.attempt;
+            if old { Verdict::Ignore } else { Verdict::Grant }
+        } else if ours && ask.initiator_name < self.settings.name {
+            // The lower name goes first, or two initiators would deny each other for ever.
+            Verdict::Grant
+        } else {
+            Verdict::Deny
         }
-        let attempt = ask.attempt;
-        if self.identity.grant.as_ref() != Some(&ask) {
-            self.identity.grant = Some(ask);
-            self.persist();
-        }
-        // Only now, when our own attempt is replaced on disk, may it be given up.
-        self.abandon_attempt();
-        self.send(peer, Message::Granted { attempt });
     }
 
     pub(super) fn granted(&mut self, peer: NodeId, number: u64) {

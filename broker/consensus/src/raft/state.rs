@@ -202,12 +202,16 @@ impl RaftStateMachine<Types> for State {
         Ok(())
     }
 
-    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Builder> {
-        Some(Builder(self.checkpoint.clone()))
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+        if force && let Err(error) = self.checkpoint().await {
+            tracing::error!(group = %self.group, %error, "no checkpoint, though one is needed");
+        }
+        Some(self.get_snapshot_builder().await)
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder(self.checkpoint.clone())
+        let none = || meta(&Seal::default());
+        Builder(self.checkpoint.clone().unwrap_or_else(none))
     }
 
     async fn install_snapshot(
@@ -262,16 +266,13 @@ fn meta(seal: &Seal) -> SnapshotMeta {
 }
 
 /// Tells openraft of the last checkpoint, which is already written: it never decides when.
-pub(crate) struct Builder(Option<SnapshotMeta>);
+pub(crate) struct Builder(SnapshotMeta);
 
 impl RaftSnapshotBuilder<Types> for Builder {
     type SnapshotData = SnapshotData;
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf> {
-        let meta = self
-            .0
-            .clone()
-            .ok_or_else(|| io::Error::other("there is no checkpoint yet"))?;
+        let meta = self.0.clone();
         Ok(Snapshot {
             meta,
             snapshot: SnapshotData::Stored,
