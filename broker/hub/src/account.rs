@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -51,6 +51,8 @@ pub struct Account {
     generation: Generation,
     gossip: Arc<Gossip>,
     watches: Mutex<Watches>,
+    /// Removed, and kept because other servers' interest in it still lives here.
+    removed: AtomicBool,
     limits: [AtomicI64; 3],
     pub(crate) connections: AtomicUsize,
     pub(crate) subscriptions: AtomicUsize,
@@ -87,6 +89,7 @@ impl Account {
             generation,
             gossip,
             watches: Mutex::default(),
+            removed: AtomicBool::new(false),
             limits: [UNLIMITED; 3].map(AtomicI64::new),
             connections: AtomicUsize::new(0),
             subscriptions: AtomicUsize::new(0),
@@ -100,6 +103,14 @@ impl Account {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn set_removed(&self, removed: bool) {
+        self.removed.store(removed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Relaxed)
     }
 
     pub fn limits(&self) -> AccountLimits {

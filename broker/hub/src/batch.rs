@@ -11,7 +11,7 @@ use crate::connection::Connection;
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    static STALLED: Cell<bool> = const { Cell::new(false) };
+    static LAG: Cell<Lag> = const { Cell::new(Lag::None) };
     static DIRTY: RefCell<Vec<Arc<Connection>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -27,12 +27,21 @@ pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Like [`run`], and also tells whether some target is so far behind that the publisher should
-/// wait before it sends more.
-pub(crate) fn run_watching_stall<R>(f: impl FnOnce() -> R) -> (R, bool) {
-    STALLED.set(false);
+/// How far behind the slowest target of a batch is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Lag {
+    None,
+    /// Its backlog is larger than one would like.
+    Behind,
+    /// It will soon be cut off.
+    Critical,
+}
+
+/// Like [`run`], and also tells how far behind the targets are.
+pub(crate) fn run_watching_lag<R>(f: impl FnOnce() -> R) -> (R, Lag) {
+    LAG.set(Lag::None);
     let result = run(f);
-    (result, STALLED.replace(false))
+    (result, LAG.replace(Lag::None))
 }
 
 /// A target was appended to and nobody else has promised to write it. Outside a batch it is
@@ -45,9 +54,9 @@ pub(crate) fn promise(target: &Arc<Connection>) {
     }
 }
 
-/// A target has most of its allowed backlog already.
-pub(crate) fn note_stall() {
-    STALLED.set(true);
+/// A target is behind.
+pub(crate) fn note_lag(lag: Lag) {
+    LAG.set(LAG.get().max(lag));
 }
 
 struct Guard;

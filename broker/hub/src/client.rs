@@ -228,11 +228,12 @@ impl Session {
         if self.pedantic && !subject::is_valid_publish(publish.subject) {
             self.complain(&Error::InvalidPublishSubject);
         }
-        self.ok();
         if self.restricted && !self.may_publish(publish) {
             return Ok(());
         }
+        self.ok();
         let message = Message {
+            shown: publish.subject,
             account,
             subject: publish.subject,
             reply: publish.reply,
@@ -249,7 +250,7 @@ impl Session {
             None => account.with_list(|list| self.cache.fill(list, publish.subject)),
         };
         let delivered = deliver::deliver(&message, matches);
-        if !delivered && self.no_responders {
+        if !delivered && self.no_responders && publish.reply.is_some() {
             self.nobody_answers(&message);
         }
         Ok(())
@@ -276,6 +277,7 @@ impl Session {
         header.extend_from_slice(message.subject);
         header.extend_from_slice(b"\r\n\r\n");
         let status = Message {
+            shown: reply,
             subject: reply,
             reply: None,
             header_len: header.len(),

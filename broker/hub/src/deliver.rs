@@ -2,12 +2,13 @@
 
 use std::{cell::RefCell, sync::Arc, time::Instant};
 
+use smallvec::SmallVec;
 use subject::{Matches, QueueMatch};
 use wire::{CloseReason, encode};
 
 use crate::{
     account::Account,
-    batch,
+    batch::{self, Lag},
     connection::{Connection, traits},
     delivery::{Delivery, Origin, OriginKind},
     outbound::{Outbound, Writer},
@@ -16,14 +17,19 @@ use crate::{
 
 /// Room for verb, sizes and separators of one encoded message besides its variable parts.
 const LINE_OVERHEAD_BYTES: usize = 48;
-/// A publisher is slowed down when a target has this share of its allowed backlog, in quarters.
-const STALL_QUARTERS: usize = 3;
+/// A publisher is slowed down a little when a target has more than this part of its allowed backlog,
+const BEHIND_SHARE: usize = 8;
+/// and a lot when it has three quarters of it.
+const CRITICAL_SHARE: (usize, usize) = (3, 4);
 
 /// A message on its way through an account.
 #[derive(Clone, Copy)]
 pub(crate) struct Message<'a> {
     pub account: &'a Arc<Account>,
+    /// Decides who gets it.
     pub subject: &'a [u8],
+    /// The subject receivers are shown; nearly always the one above.
+    pub shown: &'a [u8],
     pub reply: Option<&'a [u8]>,
     pub header_len: usize,
     /// Header block and payload.
@@ -32,39 +38,37 @@ pub(crate) struct Message<'a> {
 }
 
 thread_local! {
-    static REMOTE: RefCell<Vec<Remote>> = const { RefCell::new(Vec::new()) };
     static MATCHES: RefCell<Matches<Sub>> = RefCell::default();
     static RANDOM: RefCell<u64> = const { RefCell::new(0) };
 }
 
 /// Another server that gets the message, and for which of its queue groups.
-struct Remote {
-    route: Arc<Connection>,
-    queues: Vec<Box<[u8]>>,
+struct Remote<'a> {
+    route: &'a Arc<Connection>,
+    queues: SmallVec<[&'a [u8]; 2]>,
 }
+
+/// Few clusters have more servers, so the list of those that get a message is rarely allocated.
+type Remotes<'a> = SmallVec<[Remote<'a>; 4]>;
 
 /// Delivers to all plain subscriptions and to one member of each queue group of `matches`.
 /// Returns whether anybody got it.
 pub(crate) fn deliver(message: &Message<'_>, matches: &Matches<Sub>) -> bool {
-    // Taken, not borrowed: a handler may publish from inside its delivery.
-    let mut remote = REMOTE.take();
     let mut delivered = false;
+    let mut remote = Remotes::new();
     for sub in matches.plain() {
         match &sub.target {
             Target::Client(target) => delivered |= to_client(message, sub, target),
             Target::Handler(_) => delivered |= to_handler(message, sub),
-            Target::Route(route) => {
-                add_remote(&mut remote, route, None);
-            }
+            Target::Route(route) => add_remote(&mut remote, route, None),
         }
     }
     for queue in matches.queues() {
         delivered |= to_queue(message, queue, &mut remote);
     }
     if !remote.is_empty() {
-        delivered |= to_remotes(message, &mut remote);
+        delivered |= to_remotes(message, &remote);
     }
-    REMOTE.set(remote);
     delivered
 }
 
@@ -105,7 +109,11 @@ pub(crate) fn to_local(message: &Message<'_>, sub: &Sub) -> bool {
     }
 }
 
-fn to_queue(message: &Message<'_>, queue: &QueueMatch<Sub>, remote: &mut Vec<Remote>) -> bool {
+fn to_queue<'a>(
+    message: &Message<'_>,
+    queue: &'a QueueMatch<Sub>,
+    remote: &mut Remotes<'a>,
+) -> bool {
     if to_local_member(message, queue) {
         return true;
     }
@@ -156,7 +164,7 @@ fn to_handler(message: &Message<'_>, sub: &Sub) -> bool {
     }
     handler.deliver(&Delivery {
         account: message.account,
-        subject: message.subject,
+        subject: message.shown,
         reply: message.reply.unwrap_or_default(),
         body: message.body,
         header_len: message.header_len,
@@ -182,7 +190,7 @@ fn to_client(message: &Message<'_>, sub: &Sub, target: &Arc<Connection>) -> bool
     };
     let size = line_size(message, sub.sid().len()) + body.len();
     out.append(size, |buf| {
-        let (subject, sid) = (message.subject, sub.sid());
+        let (subject, sid) = (message.shown, sub.sid());
         if with_headers {
             encode::hmsg(buf, subject, sid, message.reply, message.header_len, body);
         } else {
@@ -225,8 +233,9 @@ fn may_receive(message: &Message<'_>, sub: &Sub, target: &Connection) -> bool {
 #[inline]
 pub(crate) fn settle(out: &mut Outbound, target: &Connection) -> bool {
     let pending = out.pending();
-    if pending > target.max_pending / 4 * STALL_QUARTERS {
-        batch::note_stall();
+    if pending > target.max_pending / BEHIND_SHARE {
+        let critical = pending > target.max_pending / CRITICAL_SHARE.1 * CRITICAL_SHARE.0;
+        batch::note_lag(if critical { Lag::Critical } else { Lag::Behind });
         if pending > target.max_pending {
             out.clear();
             target.close(CloseReason::SlowConsumerPendingBytes);
@@ -250,34 +259,31 @@ fn finish(account: &Account, sub: &Sub, target: &Connection) {
 }
 
 fn line_size(message: &Message<'_>, sid: usize) -> usize {
-    LINE_OVERHEAD_BYTES + message.subject.len() + message.reply.map_or(0, <[u8]>::len) + sid
+    LINE_OVERHEAD_BYTES
+        + message.subject.len().max(message.shown.len())
+        + message.reply.map_or(0, <[u8]>::len)
+        + sid
 }
 
-fn add_remote(remote: &mut Vec<Remote>, route: &Arc<Connection>, queue: Option<&[u8]>) {
-    let known = remote
+fn add_remote<'a>(remote: &mut Remotes<'a>, route: &'a Arc<Connection>, queue: Option<&'a [u8]>) {
+    match remote
         .iter_mut()
-        .find(|known| Arc::ptr_eq(&known.route, route));
-    match (known, queue) {
-        (Some(known), Some(queue)) => known.queues.push(queue.into()),
-        (Some(_), None) => {}
-        (None, queue) => {
-            let queues = queue.into_iter().map(Box::from).collect();
-            remote.push(Remote {
-                route: route.clone(),
-                queues,
-            });
-        }
+        .find(|known| Arc::ptr_eq(known.route, route))
+    {
+        Some(known) => known.queues.extend(queue),
+        None => remote.push(Remote {
+            route,
+            queues: queue.into_iter().collect(),
+        }),
     }
 }
 
-#[cold]
-fn to_remotes(message: &Message<'_>, remote: &mut Vec<Remote>) -> bool {
-    let mut delivered = false;
+fn to_remotes(message: &Message<'_>, remote: &Remotes<'_>) -> bool {
     if message.origin.kind == OriginKind::Route {
-        remote.clear();
         return false;
     }
-    for Remote { route, queues } in remote.drain(..) {
+    let mut delivered = false;
+    for Remote { route, queues } in remote {
         if route.is_closed() {
             continue;
         }
@@ -286,14 +292,14 @@ fn to_remotes(message: &Message<'_>, remote: &mut Vec<Remote>) -> bool {
             + queues.iter().map(|queue| queue.len() + 1).sum::<usize>()
             + message.body.len();
         out.append(size, |buf| {
-            crate::route::encode_message(buf, message, &queues)
+            crate::route::encode_message(buf, message, queues)
         });
         out.messages += 1;
         out.bytes += message.body.len() as u64;
-        let promised = settle(&mut out, &route);
+        let promised = settle(&mut out, route);
         drop(out);
         if promised {
-            batch::promise(&route);
+            batch::promise(route);
         }
         delivered = true;
     }

@@ -53,7 +53,7 @@ impl fmt::Debug for Delivery<'_> {
     }
 }
 
-/// Who sent a message. `Hub::client_info` tells more about a connection.
+/// Who sent a message. `Hub::connection` tells more about a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     pub kind: OriginKind,
@@ -81,6 +81,8 @@ pub enum OriginKind {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Publish<'a> {
     pub subject: &'a [u8],
+    /// The subject its receivers are shown; empty for the one above.
+    pub shown: &'a [u8],
     /// Empty when there is none.
     pub reply: &'a [u8],
     /// Header block with its closing empty line; empty when there is none.

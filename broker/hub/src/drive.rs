@@ -19,18 +19,21 @@ use tokio_rustls::TlsStream;
 use wire::{CloseReason, ConnectOptions};
 
 use crate::{
-    batch,
+    batch::{self, Lag},
     connection::{Connection, wish},
     outbound::Writer,
 };
 
 /// Bytes read at once.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 128 * 1024;
 /// Operations longer than this are gathered in a buffer of their own size.
 const GATHER_BYTES: usize = 16 * 1024;
 /// Reads of one turn; then other connections have theirs.
 const READS_PER_TURN: usize = 8;
-/// How long a publisher waits when a reader of its messages is far behind.
+/// How long a publisher waits when a reader of its messages falls behind: long enough for the
+/// reader to catch up while its backlog is still small.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How long it waits when the reader is about to be cut off.
 const STALL: Duration = Duration::from_millis(4);
 
 thread_local! {
@@ -68,7 +71,7 @@ pub(crate) trait Protocol: Send {
 enum Turn {
     Login(Option<Box<ConnectOptions>>),
     LoginAgain,
-    Stall,
+    Wait(Duration),
     End,
 }
 
@@ -114,8 +117,8 @@ impl<P: Protocol> Driver<P> {
             let goes_on = match turn {
                 Turn::Login(options) => Box::pin(self.protocol.login(options)).await,
                 Turn::LoginAgain => Box::pin(self.protocol.login_again()).await,
-                Turn::Stall => {
-                    tokio::time::sleep(STALL).await;
+                Turn::Wait(pause) => {
+                    tokio::time::sleep(pause).await;
                     Ok(())
                 }
                 Turn::End => break,
@@ -234,7 +237,7 @@ impl<P: Protocol> Driver<P> {
     /// Lets the protocol act on `buf`, writes what came of it, and keeps the unfinished end.
     fn process(&mut self, buf: &[u8]) -> Step {
         self.note_activity();
-        let ((done, next), stalled) = batch::run_watching_stall(|| self.protocol.process(buf));
+        let ((done, next), lag) = batch::run_watching_lag(|| self.protocol.process(buf));
         let rest = &buf[done..];
         self.leftover.clear();
         self.leftover.extend_from_slice(rest);
@@ -248,10 +251,11 @@ impl<P: Protocol> Driver<P> {
             Next::ImplicitLogin => return self.leave_for_login(None),
             Next::Close => return Step::Leave(Turn::End),
         }
-        if stalled && self.protocol.stalls() {
-            return Step::Leave(Turn::Stall);
+        match lag {
+            Lag::Behind if self.protocol.stalls() => Step::Leave(Turn::Wait(PAUSE)),
+            Lag::Critical if self.protocol.stalls() => Step::Leave(Turn::Wait(STALL)),
+            _ => Step::Done,
         }
-        Step::Done
     }
 
     fn leave_for_login(&mut self, options: Option<Box<ConnectOptions>>) -> Step {

@@ -79,6 +79,11 @@ impl Hub {
         hub
     }
 
+    /// Whether clients must identify themselves.
+    pub fn is_auth_required(&self) -> bool {
+        self.authenticator.auth_required()
+    }
+
     pub fn options(&self) -> &Options {
         &self.options
     }
@@ -110,8 +115,9 @@ impl Hub {
 
     /// The account of that name, made if there is none yet.
     pub fn account(&self, name: &str) -> Arc<Account> {
-        if let Some(account) = self.existing_account(name) {
-            return account;
+        if let Some(account) = self.accounts.read().get(name) {
+            account.set_removed(false);
+            return account.clone();
         }
         let mut accounts = self.accounts.write();
         let new = || Account::new(name, self.routes.gossip().clone());
@@ -119,19 +125,29 @@ impl Hub {
     }
 
     pub fn existing_account(&self, name: &str) -> Option<Arc<Account>> {
-        self.accounts.read().get(name).cloned()
+        self.accounts
+            .read()
+            .get(name)
+            .filter(|account| !account.is_removed())
+            .cloned()
     }
 
     /// Every account, by name.
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        self.accounts.read().values().cloned().collect()
+        let accounts = self.accounts.read();
+        accounts
+            .values()
+            .filter(|account| !account.is_removed())
+            .cloned()
+            .collect()
     }
 
-    /// Forgets the account and ends its connections. Internal subscriptions in it go silent.
+    /// Ends the account's connections and hides it until somebody asks for it by name again.
     pub fn remove_account(&self, name: &str) -> bool {
-        let Some(account) = self.accounts.write().remove(name) else {
+        let Some(account) = self.existing_account(name) else {
             return false;
         };
+        account.set_removed(true);
         self.kick_account(&account, CloseReason::MissingAccount);
         true
     }
@@ -268,6 +284,10 @@ impl Hub {
         let message = Message {
             account,
             subject: publish.subject,
+            shown: match publish.shown {
+                b"" => publish.subject,
+                shown => shown,
+            },
             reply: (!publish.reply.is_empty()).then_some(publish.reply),
             header_len: publish.headers.len(),
             body,

@@ -7,13 +7,13 @@
 use std::{cell::RefCell, collections::VecDeque, time::Instant};
 
 /// A chunk is closed when it has this many bytes; the next message starts another.
-const CHUNK_BYTES: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 128 * 1024;
 /// Chunks kept by one thread for reuse.
-const POOL_CHUNKS: usize = 32;
+const POOL_CHUNKS: usize = 16;
 /// Smaller chunks are cheaper to allocate than to keep.
 const POOL_CHUNK_MIN_BYTES: usize = 4 * 1024;
 /// Larger ones held one large message and are given back to the system.
-const POOL_CHUNK_MAX_BYTES: usize = 4 * CHUNK_BYTES;
+const POOL_CHUNK_MAX_BYTES: usize = 2 * CHUNK_BYTES;
 /// First allocation of a queue when the pool is empty.
 const FIRST_CHUNK_BYTES: usize = 1024;
 
@@ -121,7 +121,10 @@ impl Outbound {
             }
             return;
         }
-        let closed = std::mem::replace(&mut self.tail, take_chunk(size));
+        // There is a backlog, so the next chunk will be filled too: it starts at its full size,
+        // where growing it would copy what is in it again and again.
+        let next = take_chunk(size.max(CHUNK_BYTES));
+        let closed = std::mem::replace(&mut self.tail, next);
         self.full.push_back(closed);
     }
 

@@ -117,14 +117,39 @@ fn tell_interest(
     });
 }
 
+/// Between the reply subject and the subject receivers are shown, where that is not the one the
+/// message is routed by. The route protocol has no field for it.
+const SHOWN_MARK: u8 = 0x01;
+
+/// Takes apart what [`encode_message`] put into the reply field: reply and shown subject.
+pub(crate) fn split_shown(reply: Option<&[u8]>) -> (Option<&[u8]>, Option<&[u8]>) {
+    let Some(field) = reply else {
+        return (None, None);
+    };
+    match memchr::memchr(SHOWN_MARK, field) {
+        None => (Some(field), None),
+        Some(at) => {
+            let (reply, shown) = (&field[..at], &field[at + 1..]);
+            ((!reply.is_empty()).then_some(reply), Some(shown))
+        }
+    }
+}
+
 /// Writes a message for another server, which serves `queues` for it.
-pub(crate) fn encode_message(out: &mut Vec<u8>, message: &Message<'_>, queues: &[Box<[u8]>]) {
+pub(crate) fn encode_message(out: &mut Vec<u8>, message: &Message<'_>, queues: &[&[u8]]) {
+    let with_shown;
+    let reply = if message.shown == message.subject {
+        message.reply
+    } else {
+        with_shown = [message.reply.unwrap_or_default(), message.shown].join(&SHOWN_MARK);
+        Some(&with_shown[..])
+    };
     let to = encode::Address {
         origin: None,
         account: Some(message.account.name().as_bytes()),
         subject: message.subject,
-        reply: message.reply,
-        queues: queues.iter().map(|queue| &**queue),
+        reply,
+        queues: queues.iter().copied(),
     };
     encode::msg(out, to, message.header_len, message.body);
 }

@@ -24,10 +24,10 @@ const PROTOCOL_MAX: i64 = 1;
 impl Session {
     /// Logs the client in; an error ends the connection.
     pub(super) async fn try_login(&mut self, options: Box<ConnectOptions>) -> Result<(), Error> {
+        let login = self.ask(&options).await?;
         if !(0..=PROTOCOL_MAX).contains(&options.protocol) {
             return Err(Error::InvalidClientProtocol);
         }
-        let login = self.ask(&options).await?;
         // Clients cannot make accounts here, nor choose one.
         if !options.account.is_empty() || options.new_account {
             return Err(Error::AuthorizationViolation);

@@ -382,10 +382,12 @@ impl RouteSession {
         let Some(Known { account, cache }) = self.accounts.get_mut(name) else {
             return;
         };
+        let (reply, shown) = super::split_shown(message.reply);
         let routed = Message {
             account,
             subject: message.subject,
-            reply: message.reply,
+            shown: shown.unwrap_or(message.subject),
+            reply,
             header_len: message.header_len,
             body: message.message,
             origin: Origin {

@@ -142,6 +142,23 @@ async fn denied_subjects_are_refused_and_the_connection_lives() {
 }
 
 #[tokio::test]
+async fn a_denied_operation_is_not_confirmed() {
+    let server = Server::with(options("NAUTH"), users()).await;
+    let mut client = server.connect().await;
+    client
+        .send("CONNECT {\"user\":\"limited\"}\r\nPUB nope 1\r\na\r\nSUB nope 1\r\n")
+        .await;
+    client
+        .expect("+OK\r\n-ERR 'Permissions Violation for Publish to \"nope\"'\r\n")
+        .await;
+    client
+        .expect("-ERR 'Permissions Violation for Subscription to \"nope\"'\r\n")
+        .await;
+    client.send("PUB out.x nope 1\r\na\r\n").await;
+    client.expect("+OK\r\n").await;
+}
+
+#[tokio::test]
 async fn a_wide_subscription_does_not_see_denied_subjects() {
     let server = Server::with(options("NAUTH"), users()).await;
     let mut client = login(&server, "filtered").await;
