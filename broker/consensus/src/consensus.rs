@@ -55,6 +55,9 @@ impl Consensus {
 
     /// Opens a group that lives on this server alone: its commands commit when they are durable
     /// here. Returns when everything in the log has been applied again.
+    ///
+    /// A machine may come from a replicated group (its seal tells) and go on here under a new group
+    /// id, after a checkpoint there.
     pub async fn local(
         &self,
         group: GroupId,
@@ -67,6 +70,10 @@ impl Consensus {
 
     /// Opens this server's replica of a replicated group. Returns when the replica takes part;
     /// what was known to be committed before a restart has then been applied again.
+    ///
+    /// A machine may come from a local group (its seal tells) and go on here under a new group id,
+    /// after a checkpoint there: found the group with this server alone, take a checkpoint once it
+    /// leads, then add the others by [`Group::change_members`]; they get a snapshot.
     pub async fn replicated(
         &self,
         group: GroupId,
@@ -103,10 +110,11 @@ impl Consensus {
     /// Call it in the order in which the requests of a connection came in, or pipelined entries
     /// arrive out of order and have to be sent again.
     pub fn handle(&self, _from: NodeId, request: Bytes) -> BoxFuture<'static, Bytes> {
+        let size = request.len();
         let answer = match raft::request_group(request) {
             Err(answer) => answer,
             Ok((group, request)) => match self.group(group).map(|group| group.driver) {
-                Some(Driver::Replicated(replica)) => return replica.answer(request),
+                Some(Driver::Replicated(replica)) => return replica.answer(request, size),
                 Some(Driver::Local(_)) | None => raft::refuse_unknown(),
             },
         };

@@ -35,6 +35,7 @@ mod error;
 pub mod formation;
 mod group;
 mod in_flight;
+mod kind;
 mod local;
 mod machine;
 mod options;

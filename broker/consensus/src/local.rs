@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::codec::{Malformed, expect_end, put_varint, take_u8, take_varint};
 use crate::in_flight::{InFlight, Permit};
+use crate::kind::{Kind, LOCAL_SEAL, REPLICATED_SEAL};
 use crate::stop::Stop;
 use crate::{
     ChangeError, GroupId, Machine, OpenError, Options, ProposeError, Role, StorageError, blocking,
@@ -25,9 +26,6 @@ const REPLAY_READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Checkpoints that may wait for their turn.
 const CHECKPOINTS_WAITING_MAX: usize = 4;
-
-/// First byte of a local seal. A replicated one begins otherwise, so they are never mixed up.
-const SEAL_VERSION: u8 = 0x81;
 
 /// A single server is its own leader for ever.
 const TERM: u64 = 1;
@@ -69,6 +67,7 @@ impl Local {
         machine: Arc<dyn Machine>,
     ) -> Result<Arc<Self>, OpenError> {
         let log = options.wal.log(group);
+        Kind::Local.claim(group, &log)?;
         let sealed = match machine.seal() {
             Some(seal) => decode_seal(seal).map_err(|error| StorageError::Machine {
                 group,
@@ -132,6 +131,8 @@ impl Local {
         mut requests: mpsc::Receiver<oneshot::Sender<Result<(), StorageError>>>,
     ) {
         let mut batch = Vec::new();
+        // Also when the machine panics: then nothing more may be taken.
+        let _end = End(&self);
         loop {
             tokio::select! {
                 () = self.durable.wake.notified() => {}
@@ -149,8 +150,8 @@ impl Local {
                 break;
             }
         }
+        self.stop.raise();
         machine.role(Role::Follower { leader: None });
-        self.stopped.raise();
     }
 
     /// Applies durable commands, up to one batch. `true` if there may be more.
@@ -241,6 +242,16 @@ impl Local {
     }
 }
 
+/// Says that a group has stopped, however that came.
+struct End<'a>(&'a Local);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.stop.raise();
+        self.0.stopped.raise();
+    }
+}
+
 impl Durable {
     fn report(&self, index: u64, result: Result<(), wal::Error>) {
         match result {
@@ -290,13 +301,17 @@ async fn replay(
 
 fn encode_seal(applied: u64) -> Bytes {
     let mut to = BytesMut::new();
-    to.put_u8(SEAL_VERSION);
+    to.put_u8(LOCAL_SEAL);
     put_varint(&mut to, applied);
     to.freeze()
 }
 
+/// A machine that comes from a replicated group counts anew; its log must begin at the start.
 fn decode_seal(mut from: Bytes) -> Result<u64, Malformed> {
-    if take_u8(&mut from)? != SEAL_VERSION {
+    if from.first() == Some(&REPLICATED_SEAL) {
+        return Ok(0);
+    }
+    if take_u8(&mut from)? != LOCAL_SEAL {
         return Err(Malformed("seal of a local group"));
     }
     let applied = take_varint(&mut from)?;

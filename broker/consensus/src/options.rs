@@ -89,7 +89,8 @@ pub struct Limits {
     pub in_flight_count_max: usize,
     /// The same in bytes. One command alone is always let in.
     pub in_flight_bytes_max: usize,
-    /// Longest command, in bytes.
+    /// Longest command, in bytes. A little less than half a segment of the write-ahead log, which
+    /// takes nothing longer.
     pub command_bytes_max: usize,
     /// Size at which a message of log entries to a follower is closed, in bytes.
     pub append_bytes_max: usize,
@@ -102,7 +103,7 @@ impl Default for Limits {
         Self {
             in_flight_count_max: 4096,
             in_flight_bytes_max: 64 * 1024 * 1024,
-            command_bytes_max: 72 * 1024 * 1024,
+            command_bytes_max: 30 * 1024 * 1024,
             append_bytes_max: 1024 * 1024,
             append_window: 8,
         }

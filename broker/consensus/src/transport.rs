@@ -18,6 +18,10 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Transport: Send + Sync + 'static {
     /// Sends `request` and returns the peer's answer, i.e. the result of
     /// [`Consensus::handle`](crate::Consensus::handle) there. Gives up after `timeout`.
+    ///
+    /// Put the request into the lane's queue in the call itself, not when the future is first
+    /// polled: appends are pipelined, and those that arrive out of order are sent again. A future
+    /// that is dropped needs no answer any more.
     fn call(
         &self,
         to: NodeId,

@@ -55,6 +55,8 @@ pub(crate) enum Refused {
     Restart,
     #[error("the peer could not store the snapshot")]
     Failed,
+    #[error("the peer has too many requests waiting")]
+    Busy,
 }
 
 /// How a transfer goes on.
@@ -223,6 +225,7 @@ pub(crate) fn refuse(why: Refused) -> Bytes {
         Refused::Malformed => 3,
         Refused::Restart => 4,
         Refused::Failed => 5,
+        Refused::Busy => 6,
     };
     Bytes::copy_from_slice(&[status])
 }
@@ -236,6 +239,7 @@ fn take_status(from: &mut Bytes) -> Result<Result<(), Refused>, Malformed> {
         3 => Err(Refused::Malformed),
         4 => Err(Refused::Restart),
         5 => Err(Refused::Failed),
+        6 => Err(Refused::Busy),
         _ => return Err(Malformed("status")),
     })
 }
@@ -447,6 +451,7 @@ mod tests {
             Refused::Malformed,
             Refused::Restart,
             Refused::Failed,
+            Refused::Busy,
         ] {
             assert_eq!(read_vote_answer(refuse(why)), Ok(Err(why)));
         }

@@ -221,12 +221,10 @@ impl RaftLogStorage<Types> for LogStore {
             Ok(())
         })
         .await?;
-        match durable {
-            Some(wait) => wait
-                .await
-                .map_err(|_| to_io(wal::Error::Closed))?
-                .map_err(to_io),
-            None => Ok(()),
+        let Some(wait) = durable else { return Ok(()) };
+        tokio::select! {
+            result = wait => result.map_err(|_| to_io(wal::Error::Closed))?.map_err(to_io),
+            () = self.stop.stopped() => Err(to_io(wal::Error::Closed)),
         }
     }
 

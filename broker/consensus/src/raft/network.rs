@@ -107,7 +107,7 @@ impl Peer {
             match read(answer) {
                 Ok(Ok(value)) => Ok(value),
                 // Nothing will change within a moment: wait before another try.
-                Ok(Err(refused @ (Refused::NoGroup | Refused::Stopped))) => {
+                Ok(Err(refused @ (Refused::NoGroup | Refused::Stopped | Refused::Busy))) => {
                     Err(RPCError::Unreachable(Unreachable::new(&refused)))
                 }
                 Ok(Err(refused)) => Err(RPCError::Network(NetworkError::new(&refused))),

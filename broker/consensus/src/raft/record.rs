@@ -11,13 +11,11 @@ use openraft::EntryPayload;
 use super::types::{Command, Entry, LeaderId, LogId, Membership, StoredMembership, Vote};
 use crate::NodeId;
 use crate::codec::{Malformed, expect_end, put_varint, take_count, take_u8, take_varint};
+use crate::kind::{LOCAL_SEAL, REPLICATED_SEAL};
 
 const BLANK: u8 = 1;
 const NORMAL: u8 = 2;
 const MEMBERSHIP: u8 = 3;
-
-/// First byte of a seal; a later format gets another.
-const SEAL_VERSION: u8 = 1;
 
 /// Longest header of a record: kind, term, index.
 const HEADER_BYTES_MAX: usize = 21;
@@ -202,16 +200,21 @@ pub(crate) struct Seal {
 impl Seal {
     pub(crate) fn encode(&self) -> Bytes {
         let mut to = BytesMut::new();
-        to.put_u8(SEAL_VERSION);
+        to.put_u8(REPLICATED_SEAL);
         put_log_id_option(&mut to, self.applied.as_ref());
         put_log_id_option(&mut to, self.membership.log_id().as_ref());
         put_membership(&mut to, self.membership.membership());
         to.freeze()
     }
 
+    /// A machine that comes from a local group counts anew: what it holds is what every replica
+    /// begins with, and others get by snapshot.
     pub(crate) fn decode(mut from: Bytes) -> Result<Self, Malformed> {
+        if from.first() == Some(&LOCAL_SEAL) {
+            return Ok(Self::default());
+        }
         let from = &mut from;
-        if take_u8(from)? != SEAL_VERSION {
+        if take_u8(from)? != REPLICATED_SEAL {
             return Err(Malformed("seal version"));
         }
         let applied = take_log_id_option(from)?;

@@ -20,6 +20,7 @@ use super::receive::Receiver;
 use super::state::{Applied, State};
 use super::types::{Command, Proposal, Runtime, Ticket, Types, Vote};
 use crate::in_flight::InFlight;
+use crate::kind::Kind;
 use crate::stop::Stop;
 use crate::{
     Blocking, BoxFuture, ChangeError, GroupId, Machine, Members, NodeId, OpenError, Options,
@@ -38,6 +39,8 @@ pub(crate) struct Replica {
     machine: Arc<dyn Machine>,
     applied: Arc<Applied>,
     in_flight: Arc<InFlight>,
+    /// Requests of peers that wait for an answer.
+    requests: Arc<InFlight>,
     log: Log,
     stop: Stop,
     pub(super) receiver: Receiver,
@@ -53,6 +56,7 @@ impl Replica {
     ) -> Result<Arc<Self>, OpenError> {
         let stop = Stop::new();
         let log = options.wal.log(group);
+        Kind::Replicated.claim(group, &log)?;
         let log_error = |error: std::io::Error| StorageError::Log {
             group,
             reason: error.to_string(),
@@ -60,12 +64,12 @@ impl Replica {
         let append_bytes_max = options.limits.append_bytes_max as u64;
         let store =
             LogStore::open(log.clone(), stop.clone(), append_bytes_max).map_err(log_error)?;
-        let state = State::open(group, machine.clone(), options.blocking).map_err(|error| {
-            StorageError::Machine {
+        let state = State::open(group, machine.clone(), options.blocking, stop.clone()).map_err(
+            |error| StorageError::Machine {
                 group,
                 reason: error.to_string(),
-            }
-        })?;
+            },
+        )?;
         let applied = state.applied();
         check_continuous(group, &store, &applied).map_err(|error| match error {
             Ok(inconsistent) => inconsistent,
@@ -103,11 +107,16 @@ impl Replica {
             machine,
             applied,
             in_flight: InFlight::new(limits.in_flight_count_max, limits.in_flight_bytes_max),
+            requests: InFlight::new(config::REQUESTS_MAX, config::REQUEST_BYTES_MAX),
             log,
             stop,
             receiver: Receiver::default(),
         });
         tokio::spawn(replica.clone().watch_roles());
+        if replica.members().voters == BTreeSet::from([options.node]) {
+            // Nobody else could be elected, so there is nothing to wait for.
+            let _ = replica.raft.trigger().elect(false).await;
+        }
         if let Start::Founding(members) = start {
             tokio::spawn(replica.clone().found(members));
         }
@@ -172,11 +181,21 @@ impl Replica {
 
     /// Answers a request of another replica. openraft has the request when this returns, so
     /// requests keep the order of the calls.
-    pub(crate) fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Bytes> {
-        let mut answer: BoxFuture<'static, Bytes> =
-            Box::pin(tokio::task::unconstrained(async move {
-                self.answer_one(request).await
-            }));
+    pub(crate) fn answer(
+        self: Arc<Self>,
+        request: Request,
+        size: usize,
+    ) -> BoxFuture<'static, Bytes> {
+        // While the disk is full nothing is answered, and the leader asks again and again.
+        let Some(permit) = self.requests.enter(size) else {
+            return Box::pin(std::future::ready(refuse(Refused::Busy)));
+        };
+        let answer = async move {
+            let answer = self.answer_one(request).await;
+            drop(permit);
+            answer
+        };
+        let mut answer: BoxFuture<'static, Bytes> = Box::pin(tokio::task::unconstrained(answer));
         match answer.as_mut().now_or_never() {
             Some(answer) => Box::pin(std::future::ready(answer)),
             None => answer,

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::record::Seal;
 use super::types::{Entry, LogId, SnapshotMeta, StoredMembership, Types};
 use crate::blocking;
+use crate::stop::Stop;
 use crate::{Blocking, GroupId, Machine, MachineError, Role, SnapshotReader, SnapshotWriter};
 
 /// Most commands given to the machine in one call.
@@ -61,6 +62,7 @@ pub(crate) struct State {
     /// What openraft says this replica is; told to the machine when it has caught up.
     wanted: Role,
     checkpoint: Option<SnapshotMeta>,
+    stop: Stop,
     commands: Vec<(u64, Bytes)>,
     responders: Vec<ApplyResponder<Types>>,
 }
@@ -81,9 +83,11 @@ impl State {
         group: GroupId,
         machine: Arc<dyn Machine>,
         blocking: Blocking,
+        stop: Stop,
     ) -> io::Result<Self> {
         let seal = match machine.seal() {
-            Some(seal) => Some(Seal::decode(seal).map_err(io::Error::other)?),
+            Some(seal) => Some(Seal::decode(seal).map_err(io::Error::other)?)
+                .filter(|seal| seal.applied.is_some()),
             None => None,
         };
         let applied = Applied::default();
@@ -96,6 +100,7 @@ impl State {
             blocking,
             wanted: Role::Follower { leader: None },
             checkpoint,
+            stop,
             commands: Vec::new(),
             responders: Vec::new(),
         })
@@ -167,6 +172,14 @@ impl State {
         if matches!(self.wanted, Role::Leader { .. }) {
             self.report_role();
         }
+    }
+}
+
+impl Drop for State {
+    /// The task that applies ended, perhaps because the machine panicked: openraft itself would go
+    /// on without it.
+    fn drop(&mut self) {
+        self.stop.raise();
     }
 }
 

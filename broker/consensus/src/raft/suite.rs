@@ -133,7 +133,8 @@ impl StoreBuilder<Types, LogStore, Direct, Writer> for Stores {
         let limit = Limits::default().append_bytes_max as u64;
         let store = LogStore::open(log, Stop::new(), limit).expect("opens");
         let machine: Arc<dyn Machine> = Arc::new(Sealed::default());
-        let state = State::open(GROUP, machine.clone(), Blocking::Inline).expect("opens");
+        let state =
+            State::open(GROUP, machine.clone(), Blocking::Inline, Stop::new()).expect("opens");
         Ok((Writer(writer), store, Direct { state, machine }))
     }
 }

@@ -28,6 +28,7 @@ pub struct State {
     pub refused: Vec<Bytes>,
     pub installed: usize,
     pub checkpoint_error: bool,
+    pub panics: bool,
 }
 
 impl Ledger {
@@ -72,6 +73,7 @@ impl Ledger {
 impl Machine for Ledger {
     fn apply(&self, index: u64, command: Bytes) {
         let mut state = self.state.lock();
+        assert!(!state.panics, "as asked");
         if let Some((last, _)) = state.commands.last() {
             assert!(*last < index, "index {index} after {last}");
         }

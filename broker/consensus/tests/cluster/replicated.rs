@@ -1,11 +1,13 @@
 //! Groups on three servers and more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use consensus::{ChangeError, ProposeError, Role, Start};
+use consensus::{ChangeError, GroupId, ProposeError, Role, Start};
 use tokio::time::Instant;
 
 use crate::harness::{Cluster, GROUP, Server, command, node, nodes, until};
+use crate::ledger::{Disk, Ledger};
 
 #[tokio::test(start_paused = true)]
 async fn three_servers_elect_a_leader_and_apply_the_same() {
@@ -385,4 +387,101 @@ async fn many_idle_groups_are_quiet() {
     let requests = cluster.network.requests() - before;
     // Two followers, at most one heartbeat each quarter of a second.
     assert!(requests <= 2 * 4 * seconds, "{requests} requests");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_local_group_becomes_a_replicated_one_and_back() {
+    let mut cluster = Cluster::start(3, 18).await;
+    let (local, replicated, again) = (GroupId(1), GroupId(2), GroupId(3));
+    let consensus: Vec<_> = (1..=3)
+        .map(|id| cluster.server(id).consensus().clone())
+        .collect();
+    let disks: Vec<_> = (0..3).map(|_| Arc::new(Disk::default())).collect();
+
+    let ledger = Ledger::open(disks[0].clone());
+    let group = consensus[0]
+        .local(local, ledger.clone())
+        .await
+        .expect("opens");
+    group.propose(command(1)).expect("taken");
+    until("applied", || ledger.len() == 1).await;
+    group.checkpoint().await.expect("a checkpoint");
+    group.shutdown().await;
+
+    let ledger = Ledger::open(disks[0].clone());
+    let alone = Start::Founding(nodes(&[1]));
+    let group = consensus[0]
+        .replicated(replicated, alone, ledger.clone())
+        .await
+        .expect("opens");
+    until("it leads", || matches!(group.role(), Role::Leader { .. })).await;
+    group.checkpoint().await.expect("a checkpoint");
+    let mut others = Vec::new();
+    for place in [1, 2] {
+        let ledger = Ledger::open(disks[place].clone());
+        let joins = consensus[place]
+            .replicated(replicated, Start::Join, ledger.clone())
+            .await;
+        others.push((joins.expect("opens"), ledger));
+    }
+    group
+        .change_members(nodes(&[1, 2, 3]))
+        .await
+        .expect("changed");
+    // Indexes of the new log are lower than those the ledger has seen; it only looks at commands.
+    let have = |ledger: &Ledger| ledger.has(&command(1));
+    until("all have the command", || {
+        others.iter().all(|(_, ledger)| have(ledger))
+    })
+    .await;
+
+    group.change_members(nodes(&[1])).await.expect("changed");
+    group.checkpoint().await.expect("a checkpoint");
+    for (group, _) in others {
+        group.remove().await.expect("removed");
+    }
+    group.remove().await.expect("removed");
+    let ledger = Ledger::open(disks[0].clone());
+    let group = consensus[0]
+        .local(again, ledger.clone())
+        .await
+        .expect("opens");
+    assert!(ledger.has(&command(1)));
+    group.shutdown().await;
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_only_member_leads_again_at_once() {
+    let mut cluster = Cluster::start(1, 19).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 5).await;
+    cluster.crash(1).await;
+    let begun = Instant::now();
+    cluster.boot(1).await;
+    cluster.leader().await;
+    assert!(
+        begun.elapsed() < Duration::from_millis(100),
+        "{:?}",
+        begun.elapsed()
+    );
+    cluster.commit(1, 5).await;
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_panics_stops_its_replica() {
+    let mut cluster = Cluster::start(3, 20).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 5).await;
+    cluster.server(leader).ledger().state().panics = true;
+    let group = cluster.server(leader).group().clone();
+    group.propose(command(0)).expect("taken");
+    until("it takes no more", || {
+        group.propose(command(0)) == Err(ProposeError::Closed)
+    })
+    .await;
+    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    let next = cluster.leader_among(&others).await;
+    cluster.commit(next, 5).await;
 }

@@ -10,6 +10,10 @@ const APPEND_ENTRIES_MAX: u64 = 1024;
 /// Messages that may wait for a group besides proposals: requests of peers, calls of its handle.
 const OTHER_MESSAGES_MAX: usize = 1024;
 
+/// Requests of peers that may wait for an answer, by count and bytes.
+pub(super) const REQUESTS_MAX: usize = 512;
+pub(super) const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// A learner is taken for caught up within this many entries.
 pub(super) const CAUGHT_UP_ENTRIES: u64 = 1000;
 
