@@ -26,6 +26,7 @@ use crate::engine::Engine;
 use crate::env::Env;
 use crate::meta::ReplyTo;
 
+pub use consumers::consumer_info;
 pub use leaders::cluster_info;
 pub use messages::direct_get;
 pub use placing::place_without;

@@ -1,0 +1,91 @@
+//! What monitoring asks JetStream about.
+
+use consensus::{Group, NodeId, ReplicaStatus};
+use jetstream::api::{ClusterInfo, PeerInfo, stream::StreamInfo};
+use jetstream::consumer::ConsumerInfo;
+
+use crate::Engine;
+use crate::api;
+use crate::asset::Asset;
+
+/// The meta group as this server sees it.
+#[derive(Debug, Clone)]
+pub struct MetaCluster {
+    pub name: String,
+    /// Name of the leading server, empty while there is none.
+    pub leader: String,
+    /// The leader's id, empty while there is none.
+    pub leader_peer: String,
+    /// The other servers; empty unless this server leads.
+    pub replicas: Vec<PeerInfo>,
+    /// Servers that take part in it.
+    pub size: usize,
+    /// Committed entries that are not applied here yet.
+    pub pending: u64,
+}
+
+impl Engine {
+    /// Everything the API tells about a stream, as this replica knows it.
+    pub fn stream_info(&self, asset: &Asset) -> StreamInfo {
+        api::stream_info(self, asset)
+    }
+
+    /// Everything the API tells about a consumer, as this replica knows it. What waits and what is
+    /// bound only the leader knows.
+    pub fn consumer_info(&self, asset: &Asset, name: &str) -> Option<ConsumerInfo<ClusterInfo>> {
+        api::consumer_info(self, asset, name)
+    }
+
+    /// Bytes that the `max_bytes` of this server's replicas promise: in memory, in files.
+    pub fn reserved_bytes(&self) -> (u64, u64) {
+        let mut reserved = (0, 0);
+        for asset in self.assets() {
+            let config = &asset.assignment.read().config;
+            let bytes = u64::try_from(config.max_bytes).unwrap_or(0);
+            match config.storage {
+                jetstream::config::Storage::Memory => reserved.0 += bytes,
+                jetstream::config::Storage::File => reserved.1 += bytes,
+            }
+        }
+        reserved
+    }
+
+    /// `None` on a server that stands alone.
+    pub fn meta_cluster(&self) -> Option<MetaCluster> {
+        let name = self.env().options.cluster.clone()?;
+        let group = self.meta().group();
+        let leader = self.shared.meta_leader();
+        let replicas = match self.meta().is_leader() {
+            true => group.map(Group::replicas).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let servers = self.meta().read(|meta| meta.servers().len());
+        Some(MetaCluster {
+            name,
+            leader: leader.map_or(String::new(), |node| self.server_name(node)),
+            leader_peer: leader.map_or(String::new(), |node| node.to_string()),
+            replicas: replicas.iter().map(|status| self.peer_info(status)).collect(),
+            size: group.map_or(servers, |group| group.members().voters.len()),
+            pending: group.map_or(0, Group::commit_lag),
+        })
+    }
+
+    /// Whether a route to the server is up.
+    pub fn is_online(&self, node: NodeId) -> bool {
+        self.env().peers.is_online(node)
+    }
+
+    fn peer_info(&self, status: &ReplicaStatus) -> PeerInfo {
+        PeerInfo {
+            name: self.server_name(status.node),
+            current: status.current,
+            offline: !self.is_online(status.node),
+            active_ns: status
+                .last_seen_ns
+                .and_then(|ns| i64::try_from(ns).ok())
+                .unwrap_or(0),
+            lag: status.lag,
+            peer: status.node.to_string(),
+        }
+    }
+}
