@@ -155,7 +155,7 @@ impl Hub {
     }
 
     /// Where clients find the servers of this cluster. Empty without a cluster.
-    pub(crate) fn connect_urls(&self) -> Vec<String> {
+    pub fn connect_urls(&self) -> Vec<String> {
         if self.routes.options.is_none() || self.options().server.no_advertise {
             return Vec::new();
         }
