@@ -206,6 +206,12 @@ impl Engine {
         self.shared.env.consensus.shutdown().await;
     }
 
+    /// Stops at once, without handing over or storing anything, as if the server had died.
+    pub async fn halt(&self) {
+        self.shared.tasks.lock().abort_all();
+        self.shared.env.consensus.halt().await;
+    }
+
     pub fn env(&self) -> &Arc<Env> {
         &self.shared.env
     }
