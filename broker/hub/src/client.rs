@@ -58,12 +58,10 @@ impl Protocol for Session {
         let next = loop {
             match wire::client::parse(&buf[done..], &self.limits) {
                 Ok(Parsed::Complete { op, consumed }) => {
-                    if self.account.is_none() {
-                        if let Some(next) = self.before_login(&op) {
-                            let counts = matches!(op, Op::Connect(_));
-                            done += if counts { consumed } else { 0 };
-                            break next;
-                        }
+                    if self.account.is_none()
+                        && let Some(next) = self.before_login(&op)
+                    {
+                        break next;
                     }
                     done += consumed;
                     match self.operate(op) {
@@ -157,8 +155,9 @@ impl Session {
     }
 
     /// A client that nobody asked to log in may start with any operation: it is logged in with
-    /// default options then.
-    fn before_login(&mut self, op: &Op<'_>) -> Option<Next> {
+    /// default options then, and the operation is looked at again.
+    #[cold]
+    fn before_login(&self, op: &Op<'_>) -> Option<Next> {
         match op {
             Op::Connect(_) => None,
             Op::Ping | Op::Pong | Op::Info(_) | Op::Ok | Op::Err(_)

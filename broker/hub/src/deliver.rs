@@ -18,7 +18,7 @@ use crate::{
 /// Room for verb, sizes and separators of one encoded message besides its variable parts.
 const LINE_OVERHEAD_BYTES: usize = 48;
 /// A publisher is slowed down a little when a target has more than this part of its allowed backlog,
-const BEHIND_SHARE: usize = 8;
+const BEHIND_SHARE: usize = 32;
 /// and a lot when it has three quarters of it.
 const CRITICAL_SHARE: (usize, usize) = (3, 4);
 

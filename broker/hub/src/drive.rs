@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Bytes read at once.
-const READ_BYTES: usize = 128 * 1024;
+const READ_BYTES: usize = 64 * 1024;
 /// Operations longer than this are gathered in a buffer of their own size.
 const GATHER_BYTES: usize = 16 * 1024;
 /// Reads of one turn; then other connections have theirs.
@@ -135,7 +135,7 @@ impl<P: Protocol> Driver<P> {
     async fn finish(&mut self) {
         if let Some(tls) = &mut self.tls {
             // The last words of a TLS connection; a peer that does not read them is not waited for.
-            poll_fn(|cx| Poll::Ready(drop(write_tls(&self.connection, tls, cx)))).await;
+            let _ = poll_fn(|cx| Poll::Ready(write_tls(&self.connection, tls, cx))).await;
         } else {
             self.connection.flush();
         }

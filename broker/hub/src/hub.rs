@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use wire::CloseReason;
@@ -21,7 +21,7 @@ use crate::{
     connection::{Connection, wish},
     deliver::{self, Message},
     delivery::{Handler, Origin, Publish, SubscriptionId, WatchId},
-    options::{Limits, Options},
+    options::{Limits, Options, TlsOptions},
     route::Routes,
     snapshot::{ConnectionSnapshot, PastTotals},
     subscription::{NewSub, Sub, Target},
@@ -41,6 +41,7 @@ pub enum Phase {
 pub struct Hub {
     options: Options,
     limits: ArcSwap<Limits>,
+    tls: ArcSwapOption<TlsOptions>,
     authenticator: Arc<dyn Authenticator>,
     accounts: RwLock<BTreeMap<String, Arc<Account>>>,
     pub(crate) clients: Mutex<HashMap<u64, Arc<Connection>>>,
@@ -61,6 +62,7 @@ impl Hub {
     pub fn new(options: Options, authenticator: Arc<dyn Authenticator>) -> Arc<Hub> {
         let hub = Arc::new(Hub {
             limits: ArcSwap::from_pointee(options.limits.clone()),
+            tls: ArcSwapOption::from(options.tls.clone().map(Arc::new)),
             routes: Routes::new(options.cluster.clone()),
             client_port: AtomicU64::new(u64::from(options.server.port)),
             options,
@@ -101,6 +103,17 @@ impl Hub {
     /// [re-authenticated](Hub::reauthenticate_all).
     pub fn set_limits(&self, limits: Limits) {
         self.limits.store(Arc::new(limits));
+    }
+
+    /// TLS on the client port, as new connections meet it.
+    pub fn tls(&self) -> Option<Arc<TlsOptions>> {
+        self.tls.load_full()
+    }
+
+    /// Replaces certificates and everything else about TLS on the client port. Live connections
+    /// keep what they have.
+    pub fn set_tls(&self, tls: Option<TlsOptions>) {
+        self.tls.store(tls.map(Arc::new));
     }
 
     pub(crate) fn authenticator(&self) -> &dyn Authenticator {

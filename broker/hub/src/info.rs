@@ -39,14 +39,13 @@ impl Hub {
     fn client_info_base(&self) -> ServerInfo {
         let mut info = self.base_info();
         info.auth_required = self.authenticator().auth_required();
-        if let Some(tls) = &self.options().tls {
+        if let Some(tls) = self.tls() {
             info.tls_required = !tls.allow_non_tls;
             info.tls_available = tls.allow_non_tls;
             info.tls_verify = tls.verify;
         }
         if let Some(cluster) = &self.options().cluster {
             info.cluster = cluster.name.clone();
-            info.ip.clear();
         }
         info.connect_urls = self.connect_urls();
         info.ldm = self.phase() >= Phase::LameDuck;

@@ -81,7 +81,7 @@ impl Hub {
             tokio::spawn(refuse(stream, greeting));
             return;
         }
-        match self.options().tls.clone() {
+        match self.tls() {
             Some(tls) => {
                 tokio::spawn(secure(self, stream, greeting, tls));
             }
@@ -171,7 +171,7 @@ async fn refuse(mut stream: TcpStream, greeting: Greeting) {
 }
 
 /// A client on a port with TLS: finds out who speaks first, and what.
-async fn secure(hub: Arc<Hub>, mut stream: TcpStream, greeting: Greeting, tls: TlsOptions) {
+async fn secure(hub: Arc<Hub>, mut stream: TcpStream, greeting: Greeting, tls: Arc<TlsOptions>) {
     let handshake_first = match tls.handshake_first {
         HandshakeFirst::No => false,
         HandshakeFirst::Yes => true,

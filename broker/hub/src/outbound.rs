@@ -6,8 +6,9 @@
 
 use std::{cell::RefCell, collections::VecDeque, time::Instant};
 
-/// A chunk is closed when it has this many bytes; the next message starts another.
-const CHUNK_BYTES: usize = 128 * 1024;
+/// A chunk is closed when it has this many bytes; the next message starts another. Somewhat more than
+/// one read brings in, so that what one read sends to one target is one write.
+const CHUNK_BYTES: usize = 80 * 1024;
 /// Chunks kept by one thread for reuse.
 const POOL_CHUNKS: usize = 16;
 /// Smaller chunks are cheaper to allocate than to keep.
@@ -162,6 +163,7 @@ impl Outbound {
         };
         if chunk.is_none() {
             self.blocked_since = None;
+            self.full.shrink_to_fit();
         }
         chunk
     }
@@ -181,5 +183,75 @@ impl Outbound {
         self.tail = Vec::new();
         self.written = 0;
         self.pending = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes everything, `step` bytes at a time, and gives back what is left after each write.
+    fn drain(out: &mut Outbound, step: usize) -> Vec<u8> {
+        let mut written = Vec::new();
+        while let Some(mut chunk) = out.take_for(Writer::Writing) {
+            let now = step.min(chunk.rest().len());
+            written.extend_from_slice(&chunk.rest()[..now]);
+            chunk.advance(now);
+            out.put_back(chunk, now, Writer::Nobody);
+        }
+        written
+    }
+
+    #[test]
+    fn bytes_leave_in_order_however_little_the_socket_takes() {
+        for step in [1000, CHUNK_BYTES, usize::MAX] {
+            let mut out = Outbound::new();
+            let mut expected = Vec::new();
+            for n in 0..500usize {
+                let message = vec![n as u8; 1 + n * 7 % 3000];
+                out.append(message.len(), |buf| buf.extend_from_slice(&message));
+                expected.extend_from_slice(&message);
+            }
+            assert_eq!(out.pending(), expected.len());
+            assert!(drain(&mut out, step) == expected, "step {step}");
+            assert_eq!((out.pending(), out.writer), (0, Writer::Nobody));
+        }
+    }
+
+    #[test]
+    fn a_drained_queue_owns_no_memory() {
+        let mut out = Outbound::new();
+        out.append(5, |buf| buf.extend_from_slice(b"hello"));
+        assert_eq!(drain(&mut out, usize::MAX), b"hello");
+        assert_eq!((out.tail.capacity(), out.full.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn the_write_deadline_restarts_with_progress() {
+        let mut out = Outbound::new();
+        out.append(5, |buf| buf.extend_from_slice(b"hello"));
+        let chunk = out.take_for(Writer::Writing).unwrap();
+        out.put_back(chunk, 0, Writer::Blocked);
+        let first = out.blocked_since.unwrap();
+        let chunk = out.take_for(Writer::Writing).unwrap();
+        out.put_back(chunk, 0, Writer::Blocked);
+        assert_eq!(out.blocked_since, Some(first));
+        let mut chunk = out.take_for(Writer::Writing).unwrap();
+        chunk.advance(2);
+        out.put_back(chunk, 2, Writer::Blocked);
+        assert!(out.blocked_since.unwrap() > first);
+        assert_eq!(drain(&mut out, usize::MAX), b"llo");
+        assert_eq!(out.blocked_since, None);
+    }
+
+    #[test]
+    fn a_cleared_queue_survives_a_writer_that_returns_late() {
+        let mut out = Outbound::new();
+        out.append(5, |buf| buf.extend_from_slice(b"hello"));
+        let mut chunk = out.take_for(Writer::Writing).unwrap();
+        out.clear();
+        chunk.advance(5);
+        out.put_back(chunk, 5, Writer::Nobody);
+        assert_eq!(out.pending(), 0);
     }
 }

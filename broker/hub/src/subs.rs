@@ -12,10 +12,12 @@ pub(crate) struct SubTable {
 impl SubTable {
     fn position(&self, sid: &[u8]) -> Result<usize, usize> {
         let wanted = (sid.len(), sid);
-        if let Some(last) = self.sorted.last() {
-            if (last.sid().len(), last.sid()) < wanted {
-                return Err(self.sorted.len());
-            }
+        if self
+            .sorted
+            .last()
+            .is_none_or(|last| (last.sid().len(), last.sid()) < wanted)
+        {
+            return Err(self.sorted.len());
         }
         self.sorted
             .binary_search_by(|sub| (sub.sid().len(), sub.sid()).cmp(&wanted))
@@ -55,5 +57,52 @@ impl SubTable {
 
     pub fn len(&self) -> usize {
         self.sorted.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        delivery::Delivery,
+        subscription::{NewSub, Target},
+    };
+
+    fn sub(sid: &str) -> Sub {
+        Sub::new(NewSub {
+            target: Target::Handler(Arc::new(|_: &Delivery<'_>| {})),
+            subject: b"a.b",
+            queue: b"q",
+            sid: sid.as_bytes(),
+            deny: None,
+            weight: 1,
+            gossip: false,
+        })
+    }
+
+    #[test]
+    fn subscriptions_are_found_by_sid_whatever_the_order() {
+        let mut table = SubTable::default();
+        let sids = ["10", "9", "1", "abc", "2", "100", "z"];
+        for sid in sids {
+            assert!(table.insert(sub(sid)));
+            assert!(!table.insert(sub(sid)), "{sid} is taken");
+        }
+        for sid in sids {
+            let found = table.get(sid.as_bytes()).unwrap();
+            assert_eq!(
+                (found.sid(), found.subject()),
+                (sid.as_bytes(), &b"a.b"[..])
+            );
+            assert_eq!(found.queue(), Some(&b"q"[..]));
+        }
+        assert!(table.get(b"3").is_none());
+        assert!(table.remove(b"9").is_some());
+        assert!(table.remove(b"9").is_none());
+        assert_eq!(table.len(), sids.len() - 1);
+        assert_eq!(table.take_all().len(), sids.len() - 1);
+        assert_eq!(table.len(), 0);
     }
 }

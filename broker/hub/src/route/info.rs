@@ -225,11 +225,8 @@ fn own_addresses() -> Vec<IpAddr> {
             socket.connect((to, 9))?;
             socket.local_addr()
         });
-        if let Ok(address) = address {
-            if !address.ip().is_loopback() && !address.ip().is_unspecified() {
-                found.push(address.ip());
-            }
-        }
+        let found_ip = address.map(|address| address.ip()).ok();
+        found.extend(found_ip.filter(|ip| !ip.is_loopback() && !ip.is_unspecified()));
     }
     found
 }

@@ -291,10 +291,10 @@ impl RouteSession {
         };
         {
             let mut table = self.hub.routes.table.lock();
-            if let Some(peer) = table.peers.get_mut(&info.server_id) {
-                if Arc::ptr_eq(&peer.connection, &self.connection) {
-                    peer.info = info.clone();
-                }
+            let peer = table.peers.get_mut(&info.server_id);
+            if let Some(peer) = peer.filter(|peer| Arc::ptr_eq(&peer.connection, &self.connection))
+            {
+                peer.info = info.clone();
             }
         }
         if known.extra != info.extra {
