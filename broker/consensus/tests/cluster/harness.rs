@@ -55,6 +55,7 @@ pub struct Server {
     network: Network,
     seed: u64,
     pub limits: Limits,
+    pub blocking: Blocking,
     up: Option<Up>,
 }
 
@@ -76,6 +77,7 @@ impl Server {
             network: network.clone(),
             seed,
             limits: Limits::default(),
+            blocking: Blocking::Inline,
             up: None,
         }
     }
@@ -96,7 +98,7 @@ impl Server {
             transport: self.network.transport(self.id),
             timing: Timing::default(),
             limits: self.limits.clone(),
-            blocking: Blocking::Inline,
+            blocking: self.blocking,
             seed: self.seed,
         });
         self.network.plug(&consensus);
@@ -206,12 +208,18 @@ pub struct Cluster {
 impl Cluster {
     /// Starts servers 1 to `count`; the group is founded by all of them.
     pub async fn start(count: u64, seed: u64) -> Self {
+        Self::start_with(count, seed, Blocking::Inline).await
+    }
+
+    /// As [`Cluster::start`], with long machine calls where `blocking` says.
+    pub async fn start_with(count: u64, seed: u64, blocking: Blocking) -> Self {
         let network = Network::new(seed);
         let ids: Vec<u64> = (1..=count).collect();
-        let servers = ids
-            .iter()
-            .map(|id| (*id, Server::new(*id, &network, seed)))
-            .collect();
+        let server = |id: &u64| Server {
+            blocking,
+            ..Server::new(*id, &network, seed)
+        };
+        let servers = ids.iter().map(|id| (*id, server(id))).collect();
         let mut cluster = Self {
             network,
             servers,

@@ -1,5 +1,5 @@
 //! Groups on one to four servers in one process: simulated disks, a simulated network, a paused
-//! clock. Every test ends by checking that no two replicas disagree and no term had two leaders.
+//! clock (but for `threads`). Every test ends by checking that no two replicas disagree and no term had two leaders.
 
 mod harness;
 mod ledger;
@@ -7,3 +7,4 @@ mod local;
 mod network;
 mod random;
 mod replicated;
+mod threads;
