@@ -197,6 +197,18 @@ impl Engine {
         formation::peer_changed(self, node, is_up);
     }
 
+    /// Hands over all leaderships, before clients are asked to leave.
+    pub async fn hand_over(&self) {
+        for asset in self.assets() {
+            if let Some(group) = asset.group()
+                && asset.is_leader()
+            {
+                // A group of one has nobody to hand over to.
+                group.transfer_leader(None).await.ok();
+            }
+        }
+    }
+
     /// Hands over all leaderships and makes everything durable.
     pub async fn shutdown(&self) {
         self.shared.tasks.lock().abort_all();

@@ -304,6 +304,11 @@ impl Authenticator {
         !self.trusted.is_empty()
     }
 
+    /// Whether this key signs for a trusted operator.
+    pub fn is_trusted(&self, key: &str) -> bool {
+        self.trusted.contains_key(key)
+    }
+
     /// The account whose claims [`Authenticator::authenticate`] will ask for, so that a slow source
     /// can be asked before.
     pub fn account_needed(&self, attempt: &Attempt<'_>) -> Option<String> {

@@ -51,6 +51,12 @@ impl Creds {
     }
 }
 
+/// The token in a text: the first fenced block, or the whole text where there is none. Operator
+/// and account tokens come in both forms.
+pub fn token_in(text: &str) -> &str {
+    fenced(text).next().unwrap_or(text.trim())
+}
+
 impl std::fmt::Debug for Creds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Creds")

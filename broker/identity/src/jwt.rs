@@ -6,6 +6,7 @@
 
 mod account;
 mod exchange;
+mod generic;
 mod operator;
 mod user;
 
@@ -23,6 +24,7 @@ pub use account::{
     OperatorLimits, Revocations, SigningKey, UserScope, WeightedMapping,
 };
 pub use exchange::{Export, ExportKind, Import, Sampling, ServiceLatency};
+pub use generic::Generic;
 pub use operator::Operator;
 pub use user::{Permission, ResponsePermission, TimeRange, User, UserLimits};
 
@@ -39,6 +41,7 @@ const NEVER: i64 = 0;
 pub type OperatorClaims = Claims<Operator>;
 pub type AccountClaims = Claims<Account>;
 pub type UserClaims = Claims<User>;
+pub type GenericClaims = Claims<Generic>;
 
 /// What one kind of claims says beyond the common part.
 pub trait Body: Serialize + DeserializeOwned + Default {

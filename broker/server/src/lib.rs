@@ -1,1 +1,104 @@
 //! The broker: joins all parts, reads flags and signals.
+//!
+//! Nothing is decided here that belongs to one of the parts. [`run`] is the program; `start` puts a
+//! server together; the other modules adapt one part to another: `bus` joins JetStream to live
+//! connections, `peers` and `links` carry consensus between servers, `auth` and `resolver` ask the
+//! `identity` crate for the hub.
+
+mod accounts;
+mod auth;
+mod bus;
+mod jetstream;
+mod links;
+mod logging;
+mod monitoring;
+mod peers;
+mod resolver;
+mod routes;
+mod signals;
+mod start;
+mod system;
+mod tls;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use settings::flags::{self, Action};
+use settings::{Options, Source};
+
+/// The nats-server version whose behaviour this server has.
+pub const NATS_VERSION: &str = engine::VERSION;
+
+/// Runs the server with the given command line (without the program's name) until it is told to
+/// stop.
+pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
+    let action = match flags::parse(arguments) {
+        Ok(action) => action,
+        Err(error) => return fail(&error.to_string()),
+    };
+    match action {
+        Action::Help => say(&flags::help("weir-server")),
+        Action::HelpTls => say(flags::help_tls()),
+        Action::Version => say(&format!("nats-server: v{NATS_VERSION}")),
+        Action::Signal(signal) => match signals::send(&signal) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format!("{error:#}")),
+        },
+        Action::Test(flags) => match with_source(|source| Options::check(&flags, source)) {
+            Ok(_) => {
+                let file = flags.config_file.unwrap_or_default();
+                say(&format!(
+                    "weir-server: configuration file {} is valid",
+                    file.display()
+                ))
+            }
+            Err(problems) => fail(&problems.to_string()),
+        },
+        Action::Run(flags) => {
+            match with_source(|source| Options::from_flags_and_file(&flags, source)) {
+                Ok(options) => serve(options),
+                Err(problems) => fail(&problems.to_string()),
+            }
+        }
+    }
+}
+
+fn serve(options: Options) -> ExitCode {
+    let log = match logging::start(&options.logging) {
+        Ok(log) => log,
+        Err(error) => return fail(&format!("{error:#}")),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(start::serve(options, log)),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(fatal = true, "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn with_source<T>(read: impl FnOnce(&Source<'_>) -> T) -> T {
+    let read_file = |path: &Path| std::fs::read_to_string(path);
+    let environment = |name: &str| std::env::var(name).ok();
+    read(&Source {
+        read_file: &read_file,
+        environment: &environment,
+    })
+}
+
+fn say(text: &str) -> ExitCode {
+    println!("{text}");
+    ExitCode::SUCCESS
+}
+
+fn fail(text: &str) -> ExitCode {
+    eprintln!("weir-server: {text}");
+    ExitCode::FAILURE
+}

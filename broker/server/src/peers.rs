@@ -79,7 +79,13 @@ enum Kind {
 impl Peers {
     pub fn new(dialer: Arc<dyn Dialer>) -> Self {
         let links = Mutex::default();
-        Peers { shared: Arc::new(Shared { dialer, links, next_id: AtomicU64::new(1) }) }
+        Peers {
+            shared: Arc::new(Shared {
+                dialer,
+                links,
+                next_id: AtomicU64::new(1),
+            }),
+        }
     }
 
     /// Sends a request over the urgent or the bulk connection and waits for the answer.
@@ -122,7 +128,9 @@ impl Peers {
             if kind != Kind::Request {
                 break;
             }
-            let Ok(slot) = slots.clone().acquire_owned().await else { break };
+            let Ok(slot) = slots.clone().acquire_owned().await else {
+                break;
+            };
             let (service, link) = (service.clone(), link.clone());
             tokio::spawn(async move {
                 let answer = service.handle(from, body).await;
@@ -166,13 +174,23 @@ impl Transport for Peers {
         request: Bytes,
         timeout: Duration,
     ) -> BoxFuture<'static, Result<Bytes, TransportError>> {
-        self.call_on(to, Channel::Consensus, lane == Lane::Snapshot, request, timeout)
+        self.call_on(
+            to,
+            Channel::Consensus,
+            lane == Lane::Snapshot,
+            request,
+            timeout,
+        )
     }
 }
 
 impl Link {
     fn new() -> Self {
-        Link { outbox: Mutex::default(), wake: Notify::new(), waiting: Mutex::default() }
+        Link {
+            outbox: Mutex::default(),
+            wake: Notify::new(),
+            waiting: Mutex::default(),
+        }
     }
 
     fn send(
@@ -199,8 +217,12 @@ impl Link {
             return Err("too many bytes are waiting".into());
         }
         let first = outbox.buffer.is_empty();
-        outbox.buffer.reserve(FRAME_HEAD_BYTES + prefix.len() + body.len());
-        outbox.buffer.put_u32_le((1 + 8 + prefix.len() + body.len()) as u32);
+        outbox
+            .buffer
+            .reserve(FRAME_HEAD_BYTES + prefix.len() + body.len());
+        outbox
+            .buffer
+            .put_u32_le((1 + 8 + prefix.len() + body.len()) as u32);
         outbox.buffer.put_u8(kind as u8);
         outbox.buffer.put_u64_le(id);
         outbox.buffer.put_slice(prefix);
@@ -225,10 +247,7 @@ impl Link {
     }
 }
 
-async fn run_link(
-    dial: BoxFuture<'static, io::Result<Box<dyn PeerStream>>>,
-    link: Arc<Link>,
-) {
+async fn run_link(dial: BoxFuture<'static, io::Result<Box<dyn PeerStream>>>, link: Arc<Link>) {
     let reason = match dial.await {
         Ok(stream) => {
             let (reader, writer) = tokio::io::split(stream);
@@ -248,7 +267,10 @@ async fn read_answers<R: AsyncRead + Unpin>(mut reader: R, link: &Link) -> io::R
     let mut input = BytesMut::new();
     while let Some((kind, id, body)) = read_frame(&mut reader, &mut input).await? {
         if kind != Kind::Answer {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "unexpected request"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "unexpected request",
+            ));
         }
         if let Some(waiting) = link.waiting.lock().remove(&id) {
             waiting.send(Ok(body)).ok();
@@ -291,10 +313,15 @@ async fn read_frame<R: AsyncRead + Unpin>(
 }
 
 fn split_frame(input: &mut BytesMut) -> io::Result<Option<(Kind, u64, Bytes)>> {
-    let Some(head) = input.first_chunk::<4>() else { return Ok(None) };
+    let Some(head) = input.first_chunk::<4>() else {
+        return Ok(None);
+    };
     let length = u32::from_le_bytes(*head) as usize;
     if !(9..=FRAME_BYTES_MAX).contains(&length) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "frame length out of bounds"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "frame length out of bounds",
+        ));
     }
     if input.len() < 4 + length {
         return Ok(None);
@@ -304,7 +331,12 @@ fn split_frame(input: &mut BytesMut) -> io::Result<Option<(Kind, u64, Bytes)>> {
     let kind = match frame.get_u8() {
         0 => Kind::Request,
         1 => Kind::Answer,
-        _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "unknown frame kind")),
+        _ => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "unknown frame kind",
+            ));
+        }
     };
     let id = frame.get_u64_le();
     Ok(Some((kind, id, frame)))
@@ -336,9 +368,19 @@ mod tests {
         }
     }
 
-    fn call(peers: &Peers, to: u64, body: &'static [u8]) -> BoxFuture<'static, Result<Bytes, TransportError>> {
+    fn call(
+        peers: &Peers,
+        to: u64,
+        body: &'static [u8],
+    ) -> BoxFuture<'static, Result<Bytes, TransportError>> {
         let timeout = Duration::from_secs(5);
-        peers.call_on(NodeId(to), Channel::JetStream, false, Bytes::from_static(body), timeout)
+        peers.call_on(
+            NodeId(to),
+            Channel::JetStream,
+            false,
+            Bytes::from_static(body),
+            timeout,
+        )
     }
 
     #[tokio::test]
@@ -354,7 +396,10 @@ mod tests {
         let peers = Peers::new(Arc::new(ToEcho));
         for _ in 0..2 {
             let failed = call(&peers, 9, b"x").await;
-            assert!(matches!(failed, Err(TransportError::Lost { .. })), "{failed:?}");
+            assert!(
+                matches!(failed, Err(TransportError::Lost { .. })),
+                "{failed:?}"
+            );
         }
     }
 

@@ -14,7 +14,10 @@ pub struct SystemServices {
 /// Starts the services in the system account. Must be called inside a tokio runtime.
 pub fn start(sources: Arc<Sources>, hub: &Arc<Hub>, system_account: &str) -> SystemServices {
     let _ = system_account;
-    SystemServices { hub: hub.clone(), sources }
+    SystemServices {
+        hub: hub.clone(),
+        sources,
+    }
 }
 
 impl SystemServices {

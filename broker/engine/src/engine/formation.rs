@@ -164,6 +164,14 @@ impl Driver {
             Action::Refuse(node, refusal) => {
                 tracing::error!(peer = %node, %refusal, "server refused");
             }
+            Action::Replaced { by } => {
+                tracing::error!(
+                    %by,
+                    "another server took this one's name and place while it was away; jetstream \
+                     stays off here: empty the store directory and choose another server_name"
+                );
+                self.engine.shared.ready.send_replace(false);
+            }
         }
     }
 

@@ -1,0 +1,186 @@
+//! The accounts of the configuration: who their users are, what they may use.
+
+use anyhow::Context;
+use hub::{AccountLimits, Hub};
+use identity::authenticator::{ConnectionKind, GLOBAL_ACCOUNT, Rules, Secret, SharedSecret, User};
+use identity::{PermissionRules, Permissions, ResponseRules, SubjectRules};
+use jetstream::api::account::AccountLimits as JetStreamLimits;
+use settings::Options;
+use settings::options::{self, Credentials};
+
+/// The name of the system account unless one is configured.
+pub const SYSTEM_ACCOUNT: &str = "$SYS";
+
+pub fn system_account(options: &Options) -> String {
+    options
+        .system_account
+        .clone()
+        .unwrap_or_else(|| SYSTEM_ACCOUNT.to_owned())
+}
+
+/// The rules of authentication that the configuration states.
+pub fn rules(options: &Options) -> anyhow::Result<Rules> {
+    let authorization = &options.authorization;
+    let of_server = authorization.default_permissions.as_ref();
+    let mut users: Vec<User> = authorization
+        .users
+        .iter()
+        .map(|configured| user(configured, GLOBAL_ACCOUNT, of_server))
+        .collect();
+    for account in &options.accounts {
+        let defaults = account.default_permissions.as_ref().or(of_server);
+        users.extend(
+            account
+                .users
+                .iter()
+                .map(|one| user(one, &account.name, defaults)),
+        );
+    }
+    let shared = match (
+        &authorization.user,
+        &authorization.password,
+        &authorization.token,
+    ) {
+        (Some(name), Some(password), _) => Some(SharedSecret::User {
+            name: name.clone(),
+            password: password.clone(),
+        }),
+        (_, _, Some(token)) => Some(SharedSecret::Token(token.clone())),
+        _ => None,
+    };
+    let operators = options.operators.iter().map(|operator| {
+        let token = identity::creds::token_in(&operator.text);
+        identity::jwt::OperatorClaims::decode(token).with_context(|| match &operator.file {
+            Some(file) => format!("operator token in {}", file.display()),
+            None => "operator token in the configuration".to_owned(),
+        })
+    });
+    Ok(Rules {
+        users,
+        no_auth_user: options.no_auth_user.clone(),
+        shared,
+        map_certificates: options.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
+        operators: operators.collect::<Result<_, _>>()?,
+        trusted_keys: options.trusted_keys.clone(),
+        pinned_accounts: options.resolver_pinned_accounts.clone(),
+        default_sentinel: options.default_sentinel.clone(),
+        trusted_proxies: options.trusted_proxies.clone(),
+        proxy_required: authorization.proxy_required,
+    })
+}
+
+fn user(
+    configured: &options::User,
+    account: &str,
+    defaults: Option<&options::Permissions>,
+) -> User {
+    let (name, secret) = match &configured.credentials {
+        Credentials::Password { user, password } => {
+            (user.clone(), Secret::Password(password.clone()))
+        }
+        Credentials::Nkey(key) => (key.clone(), Secret::Nkey),
+    };
+    let allowed = configured.permissions.as_ref().or(defaults);
+    User {
+        name,
+        secret,
+        account: account.to_owned(),
+        permissions: allowed.map(permissions).unwrap_or_default(),
+        allowed_connections: configured
+            .connection_types
+            .iter()
+            .copied()
+            .map(kind)
+            .collect(),
+        proxy_required: configured.proxy_required,
+    }
+}
+
+fn permissions(configured: &options::Permissions) -> Permissions {
+    let subjects = |rules: &options::SubjectPermission| SubjectRules {
+        allow: rules.allow.clone(),
+        deny: rules.deny.clone(),
+    };
+    let responses = configured
+        .responses
+        .as_ref()
+        .map(|responses| ResponseRules {
+            max_msgs: responses
+                .max_messages
+                .map_or(-1, |max| i64::try_from(max).unwrap_or(i64::MAX)),
+            expires_ns: responses.expires.map_or(-1, |expires| {
+                i64::try_from(expires.as_nanos()).unwrap_or(i64::MAX)
+            }),
+        });
+    Permissions::new(PermissionRules {
+        publish: subjects(&configured.publish),
+        subscribe: subjects(&configured.subscribe),
+        allow_responses: responses,
+    })
+}
+
+fn kind(configured: options::ConnectionType) -> ConnectionKind {
+    use options::ConnectionType::*;
+    match configured {
+        Standard => ConnectionKind::Standard,
+        Websocket => ConnectionKind::WebSocket,
+        Leafnode => ConnectionKind::LeafNode,
+        LeafnodeWebsocket => ConnectionKind::LeafNodeWs,
+        Mqtt => ConnectionKind::Mqtt,
+        MqttWebsocket => ConnectionKind::MqttWs,
+        InProcess => ConnectionKind::InProcess,
+    }
+}
+
+/// Creates the configured accounts with their limits.
+pub fn create(options: &Options, hub: &Hub) {
+    hub.account(GLOBAL_ACCOUNT);
+    hub.account(&system_account(options));
+    for account in &options.accounts {
+        hub.account(&account.name);
+        hub.update_account(
+            &account.name,
+            &AccountLimits {
+                max_connections: limit(account.limits.max_connections),
+                max_subscriptions: limit(account.limits.max_subscriptions),
+                max_payload: limit(account.limits.max_payload_bytes),
+            },
+        );
+    }
+}
+
+/// The configured accounts that may use JetStream. Without accounts it is the global one.
+pub fn with_jetstream(options: &Options) -> Vec<(String, JetStreamLimits)> {
+    let system = system_account(options);
+    let others = options
+        .accounts
+        .iter()
+        .filter(|account| account.name != system);
+    if others.clone().count() == 0 {
+        return vec![(GLOBAL_ACCOUNT.to_owned(), JetStreamLimits::default())];
+    }
+    let granted = others.filter_map(|account| {
+        Some((
+            account.name.clone(),
+            jetstream_limits(account.jetstream.as_ref()?),
+        ))
+    });
+    granted.collect()
+}
+
+fn jetstream_limits(configured: &options::AccountJetStream) -> JetStreamLimits {
+    JetStreamLimits {
+        max_memory: limit(configured.max_memory_bytes),
+        max_storage: limit(configured.max_store_bytes),
+        max_streams: limit(configured.max_streams),
+        max_consumers: limit(configured.max_consumers),
+        max_ack_pending: limit(configured.max_ack_pending),
+        memory_max_stream_bytes: limit(configured.memory_max_stream_bytes),
+        storage_max_stream_bytes: limit(configured.store_max_stream_bytes),
+        max_bytes_required: configured.max_bytes_required,
+    }
+}
+
+fn limit(configured: Option<u64>) -> i64 {
+    configured.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,201 @@
+//! Log lines in nats-server's form: `[pid] date time [INF] text`, which people and test harnesses
+//! look for.
+
+use std::fmt::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use parking_lot::Mutex;
+use settings::options::Logging;
+use time::OffsetDateTime;
+use time::macros::format_description;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Where log lines go; can be reopened for rotation.
+#[derive(Clone)]
+pub struct Log {
+    target: Arc<Mutex<Target>>,
+}
+
+enum Target {
+    Stderr,
+    File { path: PathBuf, file: File },
+}
+
+impl Log {
+    /// Opens the log file again, after it was moved away.
+    pub fn reopen(&self) -> io::Result<()> {
+        let mut target = self.target.lock();
+        if let Target::File { path, file } = &mut *target {
+            *file = open(path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Starts logging as configured.
+pub fn start(options: &Logging) -> anyhow::Result<Log> {
+    let target = match &options.file {
+        None => Target::Stderr,
+        Some(path) => {
+            let file = open(path)
+                .with_context(|| format!("log file {} cannot be opened", path.display()))?;
+            Target::File {
+                path: path.clone(),
+                file,
+            }
+        }
+    };
+    let colours = matches!(target, Target::Stderr) && io::stderr().is_terminal();
+    let log = Log {
+        target: Arc::new(Mutex::new(target)),
+    };
+    let level = match (options.trace || options.trace_verbose, options.debug) {
+        (true, _) => LevelFilter::TRACE,
+        (false, true) => LevelFilter::DEBUG,
+        (false, false) => LevelFilter::INFO,
+    };
+    // Libraries below speak to their own developers; openraft reports each election as a warning.
+    let own = tracing_subscriber::filter::filter_fn(move |metadata| {
+        let foreign = ["openraft", "rustls", "tokio", "hyper", "mio"];
+        let root = metadata.target().split("::").next().unwrap_or_default();
+        !foreign.contains(&root)
+    });
+    let lines = Lines {
+        time: options.logtime,
+        utc: options.logtime_utc,
+        colours,
+    };
+    let layer = tracing_subscriber::fmt::layer()
+        .event_format(lines)
+        .with_ansi(colours)
+        .with_writer(log.clone())
+        .with_filter(level)
+        .with_filter(own);
+    // A second start in one process keeps the first one's logging.
+    tracing_subscriber::registry().with(layer).try_init().ok();
+    Ok(log)
+}
+
+fn open(path: &PathBuf) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = LogWriter;
+
+    fn make_writer(&'a self) -> LogWriter {
+        LogWriter(self.target.clone())
+    }
+}
+
+/// Writes one line at a time.
+pub struct LogWriter(Arc<Mutex<Target>>);
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match &mut *self.0.lock() {
+            Target::Stderr => io::stderr().write_all(line)?,
+            Target::File { file, .. } => file.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Lines {
+    time: bool,
+    utc: bool,
+    colours: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let label = match *event.metadata().level() {
+            _ if fields.fatal => ("FTL", 31),
+            Level::ERROR => ("ERR", 31),
+            Level::WARN => ("WRN", 33),
+            Level::INFO => ("INF", 32),
+            Level::DEBUG => ("DBG", 36),
+            Level::TRACE => ("TRC", 36),
+        };
+        write!(out, "[{}] ", std::process::id())?;
+        if self.time {
+            self.write_time(&mut out)?;
+        }
+        match self.colours {
+            true => write!(out, "[\x1b[{}m{}\x1b[0m] ", label.1, label.0)?,
+            false => write!(out, "[{}] ", label.0)?,
+        }
+        writeln!(out, "{}{}", fields.message, fields.rest)
+    }
+}
+
+impl Lines {
+    fn write_time(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let now = match self.utc {
+            true => OffsetDateTime::now_utc(),
+            false => OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc()),
+        };
+        let format = format_description!(
+            "[year]/[month]/[day] [hour]:[minute]:[second].[subsecond digits:6]"
+        );
+        write!(out, "{} ", now.format(&format).map_err(|_| fmt::Error)?)
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    rest: String,
+    fatal: bool,
+}
+
+impl Visit for Fields {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        match field.name() {
+            "fatal" => self.fatal = value,
+            _ => self.record_debug(field, &value),
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        // Writing to a string cannot fail.
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value}"),
+            name => write!(self.rest, " {name}={value}"),
+        };
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.rest, " {name}={value:?}"),
+        };
+    }
+}
