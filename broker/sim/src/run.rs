@@ -1,0 +1,204 @@
+//! One run: build, break, heal, compare.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use consensus::NodeId;
+use storage::wal::SyncPolicy;
+
+use crate::broker::ACCOUNT;
+use crate::cluster::Cluster;
+use crate::history::{History, Recorder};
+use crate::invariants::{self, Evidence};
+use crate::nemesis::{self, Fault};
+use crate::observer::{self, StreamView};
+use crate::workload::{self, EVENTS, KEYS};
+
+/// How long a healed cluster may take to work as if nothing had been.
+const HEALING_MAX: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
+
+/// What a run is made of.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub seed: u64,
+    /// How long things break, in simulated time.
+    pub raging: Duration,
+    pub faults: &'static [(Fault, u64)],
+    /// Whether the brokers begin as members of a cluster, or have to found it.
+    pub is_founded: bool,
+    pub sync: SyncPolicy,
+    /// A bug on purpose: what was voted is forgotten in a crash.
+    pub forgets_votes: bool,
+}
+
+impl Plan {
+    /// Everything that can go wrong goes wrong, and nobody made a mistake.
+    pub fn new(seed: u64) -> Self {
+        Plan {
+            seed,
+            raging: Duration::from_secs(10),
+            faults: nemesis::ALL,
+            is_founded: true,
+            sync: SyncPolicy::Always,
+            forgets_votes: false,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Report {
+    pub seed: u64,
+    /// Equal for equal runs.
+    pub trace_hash: u64,
+    pub events: u64,
+    /// Publishes and puts that were acknowledged.
+    pub acked: usize,
+    /// Acknowledgements of the consumer that were confirmed.
+    pub confirmed: usize,
+    /// Promises that were broken.
+    pub violations: Vec<String>,
+    /// What happened, for the reader of a failure.
+    pub lines: Vec<String>,
+}
+
+impl Report {
+    /// Fails with everything a person needs to look into it.
+    pub fn expect_no_violation(&self) {
+        assert!(
+            self.violations.is_empty(),
+            "seed {seed} broke promises:\n  {violations}\nwhat happened:\n  {lines}\n\
+             run it again: SIM_SEED={seed} cargo test -p sim",
+            seed = self.seed,
+            violations = self.violations.join("\n  "),
+            lines = self.lines.join("\n  "),
+        );
+    }
+}
+
+/// Plays a plan, on a runtime and in a time of its own.
+pub fn run(plan: &Plan) -> std::io::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
+    Ok(runtime.block_on(play(plan)))
+}
+
+async fn play(plan: &Plan) -> Report {
+    let mut cluster = Cluster::new(plan);
+    let history = Recorder::default();
+    for node in cluster.nodes() {
+        cluster.start(node);
+    }
+    let mut violations = Vec::new();
+    let world = cluster.world.clone();
+    let preparing = workload::prepare(&world, plan.seed);
+    if tokio::time::timeout(HEALING_MAX, preparing).await.is_err() {
+        violations.push("the streams could not be created".to_owned());
+    } else {
+        world.trace.say("streams created".to_owned());
+        let mut clients = workload::start(&world, &history, plan.seed);
+        nemesis::rage(&mut cluster, plan.faults, plan.seed, plan.raging).await;
+        cluster.heal().await;
+        violations.extend(progress(&mut cluster, &history).await);
+        clients.shutdown().await;
+        violations.extend(settle(&mut cluster).await);
+        let evidence = evidence(&cluster, &history);
+        violations.extend(invariants::check(&evidence));
+    }
+    let known = history.copy();
+    Report {
+        seed: plan.seed,
+        trace_hash: cluster.world.trace.hash(),
+        events: cluster.world.trace.events(),
+        acked: history.acked(),
+        confirmed: known.confirmed.len(),
+        violations,
+        lines: cluster.world.trace.lines(),
+    }
+}
+
+/// Waits until publishes are acknowledged, keys are put and the consumer gets somewhere.
+async fn progress(cluster: &mut Cluster, history: &Recorder) -> Option<String> {
+    let done = |history: &History| {
+        let events = history
+            .events
+            .values()
+            .filter(|sent| sent.acked_seq.is_some());
+        let puts = history.puts.values().flatten();
+        let puts = puts.filter(|sent| sent.acked_seq.is_some());
+        (events.count(), puts.count(), history.confirmed.len())
+    };
+    let before = history.write(|history| done(history));
+    for _ in 0..HEALING_MAX.as_millis() / POLL.as_millis() {
+        tokio::time::sleep(POLL).await;
+        // A disk may have been told to fail before it was healed.
+        cluster.bury_broken().await;
+        for node in cluster.nodes() {
+            if !cluster.brokers[&node].is_up() {
+                cluster.start(node);
+            }
+        }
+        let now = history.write(|history| done(history));
+        if now.0 > before.0 + 5 && now.1 > before.1 + 2 && now.2 > before.2 + 5 {
+            return None;
+        }
+    }
+    let now = history.write(|history| done(history));
+    Some(format!(
+        "progress: no progress within {HEALING_MAX:?} after everything was healed: \
+         (publishes, puts, confirmed) were {before:?} and are {now:?}"
+    ))
+}
+
+/// Waits until all replicas of each stream have applied the same.
+async fn settle(cluster: &mut Cluster) -> Option<String> {
+    let mut views = Vec::new();
+    for _ in 0..HEALING_MAX.as_millis() / POLL.as_millis() {
+        tokio::time::sleep(POLL).await;
+        views = [EVENTS, KEYS]
+            .iter()
+            .flat_map(|stream| applied(cluster, stream))
+            .collect();
+        let equal = |stream: &str| {
+            let mut of = views.iter().filter(|(of, ..)| *of == stream);
+            let first = of.next().map(|(.., index)| *index);
+            first.flatten().is_some() && of.all(|(.., index)| Some(*index) == first)
+        };
+        if equal(EVENTS) && equal(KEYS) {
+            return None;
+        }
+    }
+    Some(format!(
+        "progress: replicas did not become equal: {views:?}"
+    ))
+}
+
+fn applied(cluster: &Cluster, stream: &'static str) -> Vec<(&'static str, NodeId, Option<u64>)> {
+    let of = cluster.brokers.iter().map(|(node, broker)| {
+        let asset = broker
+            .engine()
+            .and_then(|engine| engine.asset(ACCOUNT, stream));
+        let index = asset.map(|asset| asset.read(|machine| machine.applied_index()));
+        (stream, *node, index)
+    });
+    of.collect()
+}
+
+fn evidence(cluster: &Cluster, history: &Recorder) -> Evidence {
+    let views = |stream: &str| -> BTreeMap<NodeId, StreamView> {
+        let of = cluster.brokers.iter().filter_map(|(node, broker)| {
+            let asset = broker.engine()?.asset(ACCOUNT, stream)?;
+            Some((*node, observer::view(&asset)))
+        });
+        of.collect()
+    };
+    Evidence {
+        history: history.copy(),
+        events: views(EVENTS),
+        keys: views(KEYS),
+        sightings: cluster.observer.sightings(),
+    }
+}
