@@ -54,6 +54,11 @@ use crate::{
 #[x_kube(validation = Rule::new("!has(self.deliver) == !has(oldSelf.deliver) && (!has(self.deliver) || self.deliver == oldSelf.deliver)").message(
     "deliver is fixed: the consumer has started already; create another Consumer with a new name instead"
 ))]
+#[x_kube(validation = Rule::new(
+    "(has(self.pull) && has(self.pull.maxWaiting) ? self.pull.maxWaiting : 512) == (has(oldSelf.pull) && has(oldSelf.pull.maxWaiting) ? oldSelf.pull.maxWaiting : 512)"
+).message(
+    "pull.maxWaiting is fixed; create another Consumer with a new name instead"
+))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConsumerSpec {
     /// The account the stream belongs to.
@@ -135,7 +140,7 @@ pub struct ConsumerSpec {
     pub pause_until: Option<Time>,
     /// Free labels on the server. Keys that start with `_nats.` or `weir.dev/` are not for people.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(extend("maxProperties" = 256))]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('_nats') && !key.startsWith('weir.dev/'))").message(
         "keys that start with _nats or weir.dev/ are written by servers and by Weir; choose another key"
     ))]
@@ -287,15 +292,12 @@ pub struct Push {
 }
 
 /// What clients may ask for. What is left out is unlimited.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pull {
     /// How many requests may wait. Default: 512.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message(
-        "pull.maxWaiting is fixed; create another Consumer with a new name instead"
-    ))]
     pub max_waiting: Option<u32>,
     /// Messages of one request.
     #[serde(default, skip_serializing_if = "Option::is_none")]

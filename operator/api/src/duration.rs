@@ -29,7 +29,7 @@ const SHOWN: [(&str, u64); 7] = [
 ];
 /// Servers count nanoseconds in 64 bits with a sign, so this is about 292 years.
 const MAX_NS: u64 = i64::MAX as u64;
-const PATTERN: &str = r"^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d))+)$";
+pub(crate) const PATTERN: &str = r"^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d))+)$";
 
 /// A length of time, such as `7d`, `2m30s` or `1.5h`. A day is 24 hours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -100,7 +100,7 @@ pub struct KVBucketSpec {
     pub republish: Option<Republish>,
     /// Free labels on the server. Keys that start with `_nats.` or `weir.dev/` are not for people.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(extend("maxProperties" = 256))]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('_nats') && !key.startsWith('weir.dev/'))").message(
         "keys that start with _nats or weir.dev/ are written by servers and by Weir; choose another key"
     ))]

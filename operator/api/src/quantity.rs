@@ -26,7 +26,7 @@ const SUFFIXES: [(&str, u64); 13] = [
 /// Servers count bytes in 64 bits with a sign.
 const MAX_BYTES: u64 = i64::MAX as u64;
 const FRACTION_DIGITS_MAX: usize = 18;
-const PATTERN: &str = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$";
+pub(crate) const PATTERN: &str = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$";
 
 /// A number of bytes, such as `1Gi`, `256Mi` or `1000`, in the notation of Kubernetes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -60,6 +60,12 @@ use crate::{
 #[x_kube(validation = Rule::new("!has(self.subjectDeleteMarkerTTL) || (has(self.allow) && self.allow.messageTTL && self.allow.rollup)").message(
     "subjectDeleteMarkerTTL needs allow.messageTTL and allow.rollup; set both to true or remove it"
 ))]
+#[x_kube(validation = Rule::new("!has(oldSelf.allow) || !oldSelf.allow.messageTTL || (has(self.allow) && self.allow.messageTTL)").message(
+    "allow.messageTTL can not be taken back; create another Stream with a new name instead"
+))]
+#[x_kube(validation = Rule::new("has(self.firstSequence) == has(oldSelf.firstSequence) && (!has(self.firstSequence) || self.firstSequence == oldSelf.firstSequence)").message(
+    "firstSequence counts for a new stream only; create another Stream with a new name instead"
+))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StreamSpec {
     /// The account the stream belongs to.
@@ -138,9 +144,6 @@ pub struct StreamSpec {
     pub deny_purge: bool,
     /// What clients may do with the stream beyond publishing and consuming.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("!oldSelf.messageTTL || self.messageTTL").message(
-        "allow.messageTTL can not be taken back; create another Stream with a new name instead"
-    ))]
     pub allow: Option<Allow>,
     /// Leaves a marker for this long where the last message of a subject expires.
     #[serde(
@@ -160,7 +163,7 @@ pub struct StreamSpec {
     pub consumer_limits: Option<ConsumerLimits>,
     /// Free labels on the server. Keys that start with `_nats.` or `weir.dev/` are not for people.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(extend("maxProperties" = 256))]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('_nats') && !key.startsWith('weir.dev/'))").message(
         "keys that start with _nats or weir.dev/ are written by servers and by Weir; choose another key"
     ))]
