@@ -9,6 +9,11 @@
 //!
 //! This crate must not know brokers, connections or Kubernetes clients. Start with [`Stream`].
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "several printer columns of one kind have the same type"
+)]
+
 pub mod account;
 pub mod consumer;
 pub mod crds;
