@@ -29,5 +29,5 @@ mod repair;
 pub use api::VERSION;
 pub use asset::Asset;
 pub use engine::{Engine, Founding, Start, load_identity};
-pub use inspect::MetaCluster;
+pub use inspect::{ConsumerNumbers, MetaCluster};
 pub use meta_group::MetaGroup;
