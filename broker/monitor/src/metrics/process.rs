@@ -1,0 +1,18 @@
+//! The process and the server as a whole.
+
+use super::definitions::*;
+use super::sheet::Sheet;
+use crate::options::HealthzOptions;
+use crate::{Sources, healthz, process};
+
+pub(super) fn fill(sources: &Sources, sheet: &mut Sheet) {
+    let server = &sources.hub.options().server;
+    let facts = sources.facts();
+    sheet.put(&BUILD_INFO, &[&facts.product_version, &server.version], 1.0);
+    let uptime = sources.hub.started().elapsed().unwrap_or_default();
+    sheet.put(&UPTIME, &[], uptime.as_secs_f64());
+    sheet.put(&CPU, &[], process::cpu_seconds());
+    sheet.count(&MEMORY, &[], process::memory_bytes());
+    let health = healthz::healthz(sources, &HealthzOptions::default());
+    sheet.count(&HEALTHY, &[], u64::from(health.is_ok()));
+}
