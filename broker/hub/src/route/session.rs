@@ -163,7 +163,8 @@ impl RouteSession {
 
     fn operate(&mut self, op: Op<'_>) -> Result<(), Error> {
         match op {
-            Op::Msg(_) | Op::Sub(_) | Op::Unsub(_) if self.peer.is_none() => {
+            // The other side's interest may overtake the INFO with which it registers the route.
+            Op::Msg(_) | Op::Sub(_) | Op::Unsub(_) if !self.authorized => {
                 return Err(Error::AuthorizationViolation);
             }
             Op::Msg(message) => self.message(&message),
