@@ -174,14 +174,15 @@ fn complete_policies(config: &mut StreamConfig, context: &Context) -> Result<(),
 }
 
 /// Fields of the API that this server knows but does not serve.
+///
+/// `allow_atomic` and `allow_batched` are taken although batches are refused one by one: they only
+/// permit something, and tools set them on streams that never see a batch.
 fn refuse_unserved(config: &StreamConfig) -> Result<(), ApiError> {
     let unserved = [
         ("mirror", config.mirror.is_some()),
         ("sources", !config.sources.is_empty()),
         ("allow_msg_counter", config.allow_msg_counter),
-        ("allow_atomic", config.allow_atomic),
         ("allow_msg_schedules", config.allow_msg_schedules),
-        ("allow_batched", config.allow_batched),
         (
             "persist_mode async",
             config.persist_mode == PersistMode::Async,

@@ -163,9 +163,7 @@ fn features_that_are_not_served_are_named() {
         (r#""mirror":{"name":"X"}"#, "mirror"),
         (r#""sources":[{"name":"X"}]"#, "sources"),
         (r#""allow_msg_counter":true"#, "allow_msg_counter"),
-        (r#""allow_atomic":true"#, "allow_atomic"),
         (r#""allow_msg_schedules":true"#, "allow_msg_schedules"),
-        (r#""allow_batched":true"#, "allow_batched"),
         (r#""persist_mode":"async""#, "persist_mode"),
     ] {
         let error = create(fields).unwrap_err();
