@@ -18,6 +18,10 @@ pub fn system_account(options: &Options) -> String {
         .unwrap_or_else(|| SYSTEM_ACCOUNT.to_owned())
 }
 
+/// The user of clients that present nothing, where only the system account has users. It is no
+/// key, so nobody can log in as it.
+const ANYBODY: &str = "anybody";
+
 /// The rules of authentication that the configuration states.
 pub fn rules(options: &Options) -> anyhow::Result<Rules> {
     let authorization = &options.authorization;
@@ -35,6 +39,19 @@ pub fn rules(options: &Options) -> anyhow::Result<Rules> {
                 .iter()
                 .map(|one| user(one, &account.name, defaults)),
         );
+    }
+    let mut no_auth_user = options.no_auth_user.clone();
+    if no_auth_user.is_none() && only_system_users(options, &users) {
+        // Users of the system account alone do not close the door to everybody else.
+        no_auth_user = Some(ANYBODY.to_owned());
+        users.push(User {
+            name: ANYBODY.to_owned(),
+            secret: Secret::Nkey,
+            account: GLOBAL_ACCOUNT.to_owned(),
+            permissions: Permissions::default(),
+            allowed_connections: Vec::new(),
+            proxy_required: false,
+        });
     }
     let shared = match (
         &authorization.user,
@@ -57,7 +74,7 @@ pub fn rules(options: &Options) -> anyhow::Result<Rules> {
     });
     Ok(Rules {
         users,
-        no_auth_user: options.no_auth_user.clone(),
+        no_auth_user,
         shared,
         map_certificates: options.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
         operators: operators.collect::<Result<_, _>>()?,
@@ -67,6 +84,14 @@ pub fn rules(options: &Options) -> anyhow::Result<Rules> {
         trusted_proxies: options.trusted_proxies.clone(),
         proxy_required: authorization.proxy_required,
     })
+}
+
+fn only_system_users(options: &Options, users: &[User]) -> bool {
+    let authorization = &options.authorization;
+    let system = system_account(options);
+    let open = authorization.user.is_none() && authorization.token.is_none();
+    let without_operator = options.operators.is_empty() && options.trusted_keys.is_empty();
+    open && without_operator && !users.is_empty() && users.iter().all(|user| user.account == system)
 }
 
 fn user(
