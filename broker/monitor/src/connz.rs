@@ -125,9 +125,6 @@ fn candidates(hub: &Hub, options: &ConnzOptions) -> Vec<ConnectionSnapshot> {
 }
 
 fn is_wanted(hub: &Hub, connection: &ConnectionSnapshot, options: &ConnzOptions) -> bool {
-    if options.cid != 0 {
-        return true;
-    }
     // This server has no MQTT clients to find.
     if !options.mqtt_client.is_empty() {
         return false;
