@@ -1,4 +1,4 @@
-//! Signed claims of operators, accounts and users, version 2.
+//! Signed claims of operators, accounts and users: version 2 is written, version 1 is read, too.
 //!
 //! Operators sign accounts and accounts sign users, each with its own key or a signing key that its
 //! own claims name. Decoding checks form and signature; whether the issuer is trusted and the time
@@ -9,6 +9,7 @@ mod exchange;
 mod generic;
 mod operator;
 mod user;
+mod version_1;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -83,7 +84,7 @@ pub enum Error {
     Form,
     #[error("token header is not supported; only algorithm {ALGORITHM} is")]
     Header,
-    #[error("token is of version {0}; only version {VERSION} is supported, issue it again")]
+    #[error("token is of version {0}; only versions 1 and {VERSION} are supported, issue it again")]
     Version(i64),
     #[error("token is about {found:?}, not about {expected:?}")]
     Kind {
@@ -161,11 +162,21 @@ impl<B: Body> Claims<B> {
         let (header, payload) = signed.split_once('.').ok_or(Error::Form)?;
         let part = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| Error::Form);
         let header: Header = serde_json::from_slice(&part(header)?).map_err(|_| Error::Header)?;
+        let mut claims: Value = serde_json::from_slice(&part(payload)?)?;
+        let is_version_1 = version_1::is_one(&claims);
         let is_jwt = header.typ.eq_ignore_ascii_case("JWT");
-        if !is_jwt || !header.alg.eq_ignore_ascii_case(ALGORITHM) {
+        let is_algorithm = header.alg.eq_ignore_ascii_case(ALGORITHM)
+            || is_version_1 && header.alg.eq_ignore_ascii_case(version_1::ALGORITHM);
+        if !is_jwt || !is_algorithm {
             return Err(Error::Header);
         }
-        let claims: Value = serde_json::from_slice(&part(payload)?)?;
+        let covered = match is_version_1 {
+            true => payload,
+            false => signed,
+        };
+        if is_version_1 {
+            version_1::upgrade(&mut claims, VERSION);
+        }
         check_kind::<B>(&claims)?;
         let token: Token<B> = serde_json::from_value(without_nulls(claims))?;
         let Common { iss, sub, .. } = &token.common;
@@ -173,7 +184,7 @@ impl<B: Body> Claims<B> {
         if !issuer_fits || !B::SUBJECT.is_public_key(sub) {
             return Err(Error::Key);
         }
-        nkey::verify(iss, signed.as_bytes(), &part(signature)?)?;
+        nkey::verify(iss, covered.as_bytes(), &part(signature)?)?;
         Ok(Claims::from_token(token))
     }
 
@@ -236,13 +247,6 @@ impl<B: Body> Claims<B> {
 }
 
 fn check_kind<B: Body>(claims: &Value) -> Result<(), Error> {
-    // Version 1 wrote the kind beside the common part.
-    if claims
-        .get("type")
-        .is_some_and(|kind| kind.as_str() != Some(""))
-    {
-        return Err(Error::Version(1));
-    }
     let nats = claims.get("nats");
     let field = |name| nats.and_then(|nats| nats.get(name));
     let found = field("type").and_then(Value::as_str).unwrap_or_default();

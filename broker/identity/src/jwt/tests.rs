@@ -205,8 +205,8 @@ fn other_kinds_versions_and_algorithms_are_refused() {
         |number: i64| refused(HEADER, &|claims| claims["nats"]["version"] = number.into());
     assert!(matches!(version(1), Error::Version(1)));
     assert!(matches!(version(3), Error::Version(3)));
-    let version_1 = refused(HEADER, &|claims| claims["type"] = "user".into());
-    assert!(matches!(version_1, Error::Version(1)));
+    let signed_as_2 = refused(HEADER, &|claims| claims["type"] = "user".into());
+    assert!(matches!(signed_as_2, Error::Signature(_)));
     for header in [
         r#"{"typ":"JWT","alg":"none"}"#,
         r#"{"typ":"JWT","alg":"ed25519"}"#,
@@ -227,6 +227,55 @@ fn other_kinds_versions_and_algorithms_are_refused() {
     });
     assert!(matches!(about_account, Error::Key));
     assert!(matches!(claims.encode(&operator, NOW_S), Err(Error::Key)));
+}
+
+/// A token as tools of version 1 made it.
+fn of_version_1(signer: &KeyPair, claims: &Value) -> String {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"jwt","alg":"ed25519"}"#);
+    let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
+    let signature = URL_SAFE_NO_PAD.encode(signer.sign(payload.as_bytes()));
+    format!("{header}.{payload}.{signature}")
+}
+
+#[test]
+fn tokens_of_version_1_are_understood() {
+    let (operator, account) = (key(Kind::Operator, 1), key(Kind::Account, 2));
+    let claims = serde_json::json!({
+        "type": "operator", "tags": ["old"], "iat": NOW_S,
+        "iss": operator.public_key(), "sub": operator.public_key(),
+    });
+    let decoded = OperatorClaims::decode(&of_version_1(&operator, &claims)).expect("a valid token");
+    assert_eq!(decoded.tags, ["old"]);
+
+    let claims = serde_json::json!({
+        "type": "account", "iss": operator.public_key(), "sub": account.public_key(),
+        "nats": { "limits": { "subs": 7, "conn": -1 }, "signing_keys": [key(Kind::Account, 3).public_key()] },
+    });
+    let token = of_version_1(&operator, &claims);
+    let decoded = AccountClaims::decode(&token).expect("a valid token");
+    assert_eq!(
+        (decoded.body.limits.subs, decoded.body.limits.conn),
+        (7, -1)
+    );
+    assert_eq!(decoded.body.signing_keys.len(), 1);
+    assert!(matches!(
+        UserClaims::decode(&token),
+        Err(Error::Kind { .. })
+    ));
+
+    let claims = serde_json::json!({
+        "type": "user", "iss": key(Kind::Account, 3).public_key(), "issuer_account": account.public_key(),
+        "sub": key(Kind::User, 4).public_key(), "nats": { "pub": {}, "payload": 9 },
+    });
+    let token = of_version_1(&key(Kind::Account, 3), &claims);
+    let user = UserClaims::decode(&token).expect("a valid token").body;
+    assert_eq!(user.issuer_account, account.public_key());
+    assert_eq!((user.limits.subs, user.limits.payload), (NO_LIMIT, 9));
+    let by_another = of_version_1(&account, &claims);
+    assert!(matches!(
+        UserClaims::decode(&by_another),
+        Err(Error::Signature(_))
+    ));
 }
 
 #[test]
