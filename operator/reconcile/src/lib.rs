@@ -1,1 +1,43 @@
-//! Makes a broker cluster hold what resources say.
+//! Makes a broker cluster hold what resources say, and reports how far that got.
+//!
+//! One pass goes through every resource in steps that are kept apart:
+//!
+//! 1. dereference: what it points to;
+//! 2. validate: what it wants, completely decided ([`mod@validate`]);
+//! 3. plan: what to do about the difference to what the server has ([`plan`]), pure;
+//! 4. apply: requests to the brokers, the only step that changes something;
+//! 5. status: conditions out of all that ([`status`]), pure.
+//!
+//! [`Reconciler::reconcile`] is one pass; a second one changes nothing. [`run_until_synced`] and
+//! [`watch`] repeat it. Brokers, secrets, time and randomness come from outside ([`Broker`],
+//! [`KeyStore`], [`Environment`]).
+//!
+//! This crate must not know Kubernetes clients, nor how brokers are started. Start with
+//! [`Reconciler`].
+
+mod assets;
+mod bootstrap;
+mod broker;
+mod config;
+mod dereference;
+mod driver;
+mod environment;
+mod identities;
+mod keys;
+mod owner;
+mod pass;
+mod plan;
+mod report;
+mod set;
+mod status;
+mod validate;
+
+pub use bootstrap::{Bootstrap, Roots, RootsError};
+pub use broker::{Broker, Caller, RequestError, Servers};
+pub use driver::{RESYNC_INTERVAL, run_until_synced, watch};
+pub use environment::Environment;
+pub use keys::{Directory, Entry, KeyStore, KeyStoreError, Secret};
+pub use owner::{APPLIED_KEY, OWNER_KEY, OwnerId};
+pub use pass::Reconciler;
+pub use report::{Action, Outcome, Report, Status};
+pub use set::ResourceSet;
