@@ -1,0 +1,33 @@
+//! Waiting for something to become true, with a deadline.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+/// How long anything may take on a busy machine before a test gives up.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Looks until `look` finds something. Panics with `what` and the last failure after [`DEADLINE`].
+pub async fn until<T, E: Debug>(what: &str, mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let start = Instant::now();
+    loop {
+        let failure = match tokio::time::timeout(DEADLINE, look()).await {
+            Ok(Ok(found)) => return found,
+            Ok(Err(error)) => format!("{error:?}"),
+            Err(_) => "no answer".to_owned(),
+        };
+        let waited = start.elapsed();
+        assert!(waited < DEADLINE, "{what}: {failure} after {waited:?}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// A duration of a test that runs under load, multiplied by the variable `WEIR_E2E_SCALE`
+/// (a number, 1 unless set), for longer runs than every landing can wait for.
+pub fn scaled(duration: Duration) -> Duration {
+    let scale = std::env::var("WEIR_E2E_SCALE")
+        .ok()
+        .map(|scale| scale.parse().expect("WEIR_E2E_SCALE is a number"));
+    duration.mul_f64(scale.unwrap_or(1.0))
+}
