@@ -9,6 +9,8 @@ use crate::meta::META_GROUP;
 const LOG_CHECK: Duration = Duration::from_millis(250);
 /// Log checks between two looks at the groups' members.
 const CHECKS_PER_CONFORMING: u32 = 8;
+/// Log checks between two attempts to write what a full device had no room for.
+const CHECKS_PER_RETRY: u32 = 4;
 
 pub(super) async fn run(engine: Engine) {
     let mut checks = 0u32;
@@ -19,6 +21,9 @@ pub(super) async fn run(engine: Engine) {
         checks = checks.wrapping_add(1);
         if checks.is_multiple_of(CHECKS_PER_CONFORMING) {
             conform(&engine);
+        }
+        if checks.is_multiple_of(CHECKS_PER_RETRY) {
+            retry_full(&engine).await;
         }
     }
 }
@@ -39,6 +44,16 @@ async fn relieve_log(engine: &Engine) {
             .into_iter()
             .find(|asset| asset.assignment.read().group_id() == group);
         if let Some(asset) = owner {
+            asset.checkpoint().await;
+        }
+    }
+}
+
+/// Tries to write what is left in stores that had no room. They would not try by themselves:
+/// publishes are refused for their sake, so nothing new comes that would have to be written.
+async fn retry_full(engine: &Engine) {
+    for asset in engine.assets() {
+        if asset.read(|machine| machine.store().is_full()) {
             asset.checkpoint().await;
         }
     }
