@@ -1,6 +1,7 @@
 //! Requests about streams.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jetstream::api::stream::{
@@ -278,6 +279,7 @@ pub fn announce(engine: &Engine, asset: &Arc<Asset>) {
         },
     );
     for reply in replies {
+        engine.shared.stats.total.fetch_add(1, Ordering::Relaxed);
         let message = Outgoing::new(reply.subject, response.clone());
         engine.env().bus.publish(&reply.account, &[message]);
     }
