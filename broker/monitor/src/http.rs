@@ -109,6 +109,10 @@ pub fn router(sources: &Arc<Sources>, base_path: &str) -> Router {
     }
     router
         .route(&format!("{base}/"), get(index))
+        .fallback(async || {
+            let text = b"404 page not found\n".to_vec();
+            answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text)
+        })
         .with_state(sources.clone())
 }
 

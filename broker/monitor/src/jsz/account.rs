@@ -1,5 +1,6 @@
 //! The part of `jsz` about one account, its streams and their consumers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::{Asset, Engine};
@@ -85,7 +86,8 @@ pub(super) fn detail(
 }
 
 fn stream(engine: &Engine, asset: &Asset, options: &JszOptions) -> StreamDetail {
-    let info = engine.stream_info(asset);
+    let mut info = engine.stream_info(asset);
+    forget_version(&mut info.config.metadata);
     let alone = || ClusterInfo {
         leader: engine.env().options.server_name.clone(),
         ..ClusterInfo::default()
@@ -102,6 +104,9 @@ fn stream(engine: &Engine, asset: &Asset, options: &JszOptions) -> StreamDetail 
             .filter_map(|name| engine.consumer_info(asset, name));
         consumer_detail.extend(infos.map(|mut info| {
             info.config = info.config.filter(|_| options.config);
+            if let Some(config) = &mut info.config {
+                forget_version(&mut config.metadata);
+            }
             info
         }));
     }
@@ -128,5 +133,12 @@ fn stream(engine: &Engine, asset: &Asset, options: &JszOptions) -> StreamDetail 
         consumer_detail,
         stream_raft_group: group,
         consumer_raft_groups,
+    }
+}
+
+/// Takes out what the API adds to show which server answers: this page shows what is stored.
+fn forget_version(metadata: &mut BTreeMap<String, String>) {
+    for key in ["_nats.level", "_nats.ver"] {
+        metadata.remove(key);
     }
 }

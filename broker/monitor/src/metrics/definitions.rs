@@ -186,6 +186,21 @@ mod tests {
         assert_eq!(descriptions().len(), ALL.len());
     }
 
+    /// Dashboards and alerts rely on these; a change here is a change for their owners.
+    #[test]
+    fn names_kinds_and_labels_stay_as_they_are() {
+        let line = |definition: &&Definition| {
+            let kind = format!("{:?}", definition.kind).to_lowercase();
+            let labels = definition.labels.join(",");
+            format!("{} {kind} {labels}", definition.name)
+                .trim_end()
+                .to_owned()
+        };
+        let all: Vec<_> = ALL.iter().map(line).collect();
+        let golden: Vec<_> = include_str!("golden.txt").lines().collect();
+        assert_eq!(all, golden);
+    }
+
     #[test]
     fn names_follow_the_conventions() {
         for definition in ALL {
