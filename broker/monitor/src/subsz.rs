@@ -93,7 +93,8 @@ fn is_zero(value: &u64) -> bool {
 
 pub fn subsz(sources: &Sources, options: &SubszOptions) -> Result<Subsz, BadRequest> {
     let test = options.test.as_bytes();
-    if !test.is_empty() && !(subject::is_valid_publish(test) && subject::is_literal(test)) {
+    let is_subject = subject::is_valid_publish(test) && subject::is_literal(test);
+    if !test.is_empty() && !is_subject {
         let text = format!(
             "invalid test subject, must be valid publish subject: {}",
             options.test

@@ -217,3 +217,6 @@ async fn follow_accounts(shared: Arc<Shared>) {
         shared.serve_accounts();
     }
 }
+
+#[cfg(test)]
+mod tests;
