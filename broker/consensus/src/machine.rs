@@ -70,8 +70,9 @@ pub trait SnapshotWriter: Send + 'static {
     fn chunk(&mut self, chunk: Bytes) -> Result<(), MachineError>;
 
     /// Replaces the machine's whole state by the received one and makes it durable together with
-    /// `seal`, atomically: after a crash there is either the old state or the new one.
-    fn finish(self: Box<Self>, seal: Bytes) -> Result<(), MachineError>;
+    /// `seal`, atomically: after a crash there is either the old state or the new one. Called again
+    /// with the same seal after an error that [may pass](MachineError::may_pass).
+    fn finish(&mut self, seal: Bytes) -> Result<(), MachineError>;
 }
 
 /// What this replica is in its group.
@@ -91,12 +92,31 @@ pub enum Role {
 
 /// A machine could not store or restore its state; the group stops, nothing is lost.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct MachineError(Box<dyn std::error::Error + Send + Sync>);
+#[error("{cause}")]
+pub struct MachineError {
+    cause: Box<dyn std::error::Error + Send + Sync>,
+    may_pass: bool,
+}
 
 impl MachineError {
     /// Wraps the cause.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(cause.into())
+        Self {
+            cause: cause.into(),
+            may_pass: false,
+        }
+    }
+
+    /// Wraps a cause that is over one day without anybody's help here, such as a full disk.
+    pub fn passing(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            cause: cause.into(),
+            may_pass: true,
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
     }
 }

@@ -116,12 +116,17 @@ impl MetaGroup {
         let mut bytes = BytesMut::with_capacity(body.len() + 4);
         bytes.put_u32_le(crc32fast::hash(&body));
         bytes.put_slice(&body);
-        if self.fs.exists(&self.file).map_err(MachineError::new)? {
-            self.fs
-                .rename(&self.file, &previous(&self.file))
-                .map_err(MachineError::new)?;
+        self.replace(&bytes).map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => MachineError::passing(error),
+            _ => MachineError::new(error),
+        })
+    }
+
+    fn replace(&self, bytes: &[u8]) -> std::io::Result<()> {
+        if self.fs.exists(&self.file)? {
+            self.fs.rename(&self.file, &previous(&self.file))?;
         }
-        write_file_atomic(&*self.fs, &self.file, &bytes).map_err(MachineError::new)
+        write_file_atomic(&*self.fs, &self.file, bytes)
     }
 }
 
@@ -223,7 +228,7 @@ impl SnapshotWriter for Writer {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, seal: Bytes) -> Result<(), MachineError> {
+    fn finish(&mut self, seal: Bytes) -> Result<(), MachineError> {
         let held: Held = serde_json::from_slice(&self.received).map_err(MachineError::new)?;
         self.group.store(&seal, &held)?;
         *self.group.held.write() = held;

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -15,6 +16,9 @@ use super::types::{Entry, LogId, SnapshotMeta, StoredMembership, Types};
 use crate::blocking;
 use crate::stop::Stop;
 use crate::{Blocking, GroupId, Machine, MachineError, Role, SnapshotReader, SnapshotWriter};
+
+/// How long a received snapshot waits before the next look for room on the disk.
+const ROOM_RETRY: Duration = Duration::from_millis(500);
 
 /// Most commands given to the machine in one call.
 const APPLY_BATCH_MAX: usize = 256;
@@ -148,6 +152,35 @@ impl State {
         Ok(seal.applied)
     }
 
+    /// Puts a received snapshot in force, as soon as there is room for it. Until then the group
+    /// stands still, as it does when its log has no room.
+    async fn finish(&self, mut writer: Box<dyn SnapshotWriter>, seal: Bytes) -> io::Result<()> {
+        let mut said = false;
+        loop {
+            let seal = seal.clone();
+            let attempt = blocking::run(self.blocking, move || {
+                let result = writer.finish(seal);
+                Ok((writer, result))
+            });
+            let (back, result) = attempt.await.map_err(io::Error::other)?;
+            writer = back;
+            let error = match result {
+                Ok(()) => return Ok(()),
+                Err(error) if error.may_pass() => error,
+                Err(error) => return Err(io::Error::other(error)),
+            };
+            if !said {
+                tracing::warn!(group = %self.group, %error, "received snapshot waits for room");
+                said = true;
+            }
+            tokio::select! {
+                biased;
+                () = self.stop.stopped() => return Err(io::Error::other(error)),
+                () = tokio::time::sleep(ROOM_RETRY) => {}
+            }
+        }
+    }
+
     fn take(&mut self, entry: Entry, responder: Option<ApplyResponder<Types>>) {
         match entry.payload {
             EntryPayload::Normal(command) => self.commands.push((entry.log_id.index, command.0)),
@@ -241,10 +274,7 @@ impl RaftStateMachine<Types> for State {
             applied: meta.last_log_id,
             membership: meta.last_membership.clone(),
         };
-        let bytes = seal.encode();
-        blocking::run(self.blocking, move || writer.finish(bytes))
-            .await
-            .map_err(io::Error::other)?;
+        self.finish(writer, seal.encode()).await?;
         tracing::info!(group = %self.group, applied = ?seal.applied, "snapshot installed");
         *self.applied.seal.lock() = seal;
         self.checkpoint = Some(meta.clone());

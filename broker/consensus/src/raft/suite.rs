@@ -58,7 +58,7 @@ impl SnapshotWriter for Sealed {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, seal: Bytes) -> Result<(), MachineError> {
+    fn finish(&mut self, seal: Bytes) -> Result<(), MachineError> {
         self.checkpoint(seal)
     }
 }

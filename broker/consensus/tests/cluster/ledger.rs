@@ -150,10 +150,10 @@ impl SnapshotWriter for Writer {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, seal: Bytes) -> Result<(), MachineError> {
+    fn finish(&mut self, seal: Bytes) -> Result<(), MachineError> {
         let mut state = self.state.lock();
         *self.disk.saved.lock() = Some((seal, self.commands.clone()));
-        state.commands = self.commands;
+        state.commands = self.commands.clone();
         state.installed += 1;
         Ok(())
     }

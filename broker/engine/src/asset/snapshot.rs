@@ -15,7 +15,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use consensus::{MachineError, SNAPSHOT_CHUNK_MAX_BYTES, SnapshotReader, SnapshotWriter};
 use jetstream::StreamMachine;
 use jetstream::codec::{Damaged, Reader as Fields, Writer as FieldWriter};
-use messages::{Erase, MessageStore, ReadLimits, StoredMessage};
+use messages::{Erase, MemoryStore, MessageStore, ReadLimits, StoredMessage};
 
 use super::places::Sealed;
 use super::{Asset, State};
@@ -93,6 +93,8 @@ pub struct Writer {
     store: Box<dyn MessageStore>,
     input: BytesMut,
     end: Option<End>,
+    /// All of it, durable, waiting to be put in force.
+    machine: Option<StreamMachine>,
 }
 
 struct End {
@@ -114,7 +116,24 @@ impl Writer {
             store,
             input: BytesMut::new(),
             end: None,
+            machine: None,
         })
+    }
+
+    /// Makes the received messages durable with the seal, and a machine of them.
+    fn build(&mut self, seal: Bytes) -> Result<StreamMachine, MachineError> {
+        let Some(end) = &self.end else {
+            return Err(MachineError::new("snapshot ended before its state"));
+        };
+        self.store.compact(end.first_seq).map_err(failed)?;
+        self.store.skip_to(end.last_seq + 1);
+        let sealed = Sealed {
+            consensus: seal,
+            machine: end.machine.clone(),
+        };
+        self.store.checkpoint(&sealed.encode()).map_err(failed)?;
+        let store = std::mem::replace(&mut self.store, Box::new(MemoryStore::new()));
+        StreamMachine::decode_state(sealed.machine, store).map_err(MachineError::new)
     }
 
     fn record(&mut self, tag: u8, body: Bytes) -> Result<(), MachineError> {
@@ -181,40 +200,31 @@ impl SnapshotWriter for Writer {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>, seal: Bytes) -> Result<(), MachineError> {
-        let Some(end) = self.end.take() else {
-            return Err(MachineError::new("snapshot ended before its state"));
+    fn finish(&mut self, seal: Bytes) -> Result<(), MachineError> {
+        let machine = match self.machine.take() {
+            Some(machine) => machine,
+            None => self.build(seal)?,
         };
-        self.store
-            .compact(end.first_seq)
-            .map_err(MachineError::new)?;
-        self.store.skip_to(end.last_seq + 1);
-        let sealed = Sealed {
-            consensus: seal,
-            machine: end.machine,
-        };
-        self.store
-            .checkpoint(&sealed.encode())
-            .map_err(MachineError::new)?;
-        let Writer {
-            asset,
-            generation,
-            store,
-            ..
-        } = *self;
-        let machine =
-            StreamMachine::decode_state(sealed.machine, store).map_err(MachineError::new)?;
         // The old store's files go away with the switch: the lock keeps readers out meanwhile.
-        let mut state = asset.state.write();
-        asset
-            .places
-            .switch_to(&*asset.env.fs, generation)
-            .map_err(MachineError::new)?;
+        let mut state = self.asset.state.write();
+        let places = &self.asset.places;
+        if let Err(error) = places.switch_to(&*self.asset.env.fs, self.generation) {
+            self.machine = Some(machine);
+            return Err(failed(error));
+        }
         *state = State {
             machine,
             failed: None,
         };
         Ok(())
+    }
+}
+
+/// A full device has room again some day.
+fn failed(error: impl Into<messages::Error>) -> MachineError {
+    match error.into() {
+        error @ messages::Error::Full => MachineError::passing(error),
+        error => MachineError::new(error),
     }
 }
 
