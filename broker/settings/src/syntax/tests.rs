@@ -237,12 +237,12 @@ fn included_files_are_found_next_to_theirs() {
         .unwrap_err()
         .to_string();
     assert!(
-        problems.starts_with("main.conf:1:10: error parsing include file"),
+        problems.starts_with("Parse error in main.conf:1:10: error parsing include file"),
         "{problems}"
     );
     let files = [("main.conf", "include x"), ("x", "\na: }")];
     let problems = parse_all(&files, &[]).unwrap_err().to_string();
-    assert_eq!(problems, "x:2:4: \"a\" has no value");
+    assert_eq!(problems, "Parse error in x:2:4: \"a\" has no value");
     // A key with a separator is only a key.
     assert!(parse("include: 1").is_ok());
 }
