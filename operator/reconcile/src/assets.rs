@@ -14,6 +14,9 @@ use crate::report::{Action, Status};
 use crate::status::Verdict;
 use crate::validate::{Address, ValidatedAsset, complete_consumer};
 
+/// The field of consumers that has a request of its own.
+const PAUSE_UNTIL: &str = "pauseUntil";
+
 /// Talks to the servers as one account.
 #[derive(Clone, Copy)]
 pub(crate) struct Session<'a> {
@@ -93,7 +96,7 @@ async fn try_reconcile(
             (Some(info), Verdict::Changed(Action::Created), Vec::new())
         }
         Plan::Update { why, diff } => {
-            let info = session.update(&wanted, over).await?;
+            let info = session.update(&wanted, over, &diff).await?;
             let action = match why {
                 Why::Wanted => Action::Updated,
                 Why::Drift => Action::Corrected,
@@ -183,9 +186,21 @@ impl Session<'_> {
         &self,
         wanted: &ValidatedAsset,
         over: Option<&Config>,
+        diff: &[FieldDiff],
     ) -> Result<Value, RequestError> {
         let config = wanted.config.marked(over, self.mark, wanted.fields);
-        self.write(&wanted.address, "UPDATE", &config).await
+        let info = self.write(&wanted.address, "UPDATE", &config).await?;
+        if let Address::Consumer { stream, name } = &wanted.address
+            && diff.iter().any(|found| found.field == PAUSE_UNTIL)
+        {
+            // Updates leave a pause alone.
+            let until = config.get("pause_until").cloned().unwrap_or_default();
+            let subject = format!("$JS.API.CONSUMER.PAUSE.{stream}.{name}");
+            let body = json!({ "pause_until": until });
+            call(self.broker, self.caller, &subject, &body).await?;
+            return Ok(self.info(&wanted.address).await?.unwrap_or(info));
+        }
+        Ok(info)
     }
 
     async fn write(

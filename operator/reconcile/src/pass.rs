@@ -1,5 +1,8 @@
 //! One pass over all resources.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
