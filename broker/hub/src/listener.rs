@@ -62,7 +62,11 @@ impl Hub {
             match accepted {
                 Ok((stream, peer)) => {
                     pause = ACCEPT_PAUSE_MIN;
-                    welcome(stream, peer);
+                    // A listener for both families sees IPv4 addresses in their mapped form.
+                    welcome(
+                        stream,
+                        SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+                    );
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accept failed, trying again");
@@ -141,7 +145,7 @@ impl Greeting {
         let cid = hub.next_id();
         let wanted = hub.authenticator().nonce_required();
         let nonce = if wanted { info::nonce() } else { String::new() };
-        let info = Box::new(hub.first_info(cid, peer.ip().to_canonical().to_string(), &nonce));
+        let info = Box::new(hub.first_info(cid, peer.ip().to_string(), &nonce));
         Greeting {
             cid,
             peer,

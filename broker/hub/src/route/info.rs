@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -81,8 +81,8 @@ impl PeerInfo {
 /// Where a server that listens on `host` can be reached, given where it was seen.
 fn reachable(host: &str, port: u16, seen_at: IpAddr) -> String {
     match host.parse::<IpAddr>() {
-        Ok(ip) if ip.is_unspecified() => join(&seen_at.to_canonical().to_string(), port),
-        Err(_) if host.is_empty() => join(&seen_at.to_canonical().to_string(), port),
+        Ok(ip) if ip.is_unspecified() => join(&seen_at.to_string(), port),
+        Err(_) if host.is_empty() => join(&seen_at.to_string(), port),
         _ => join(host, port),
     }
 }
@@ -206,29 +206,30 @@ impl Hub {
     }
 }
 
-/// The addresses this host uses to reach others. Asks the routing table by connecting datagram
-/// sockets to documentation addresses, which sends nothing.
+/// The addresses of this host at which others may reach it.
 fn own_addresses() -> Vec<IpAddr> {
-    let probes: [(IpAddr, IpAddr); 2] = [
-        (
-            Ipv4Addr::UNSPECIFIED.into(),
-            Ipv4Addr::new(192, 0, 2, 1).into(),
-        ),
-        (
-            Ipv6Addr::UNSPECIFIED.into(),
-            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
-        ),
-    ];
-    let mut found = Vec::new();
-    for (from, to) in probes {
-        let address = UdpSocket::bind((from, 0)).and_then(|socket| {
-            socket.connect((to, 9))?;
-            socket.local_addr()
-        });
-        let found_ip = address.map(|address| address.ip()).ok();
-        found.extend(found_ip.filter(|ip| !ip.is_loopback() && !ip.is_unspecified()));
-    }
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+        tracing::warn!(%error, "addresses of this host are not known, clients are not told them");
+        Vec::new()
+    });
+    let mut found: Vec<IpAddr> = interfaces
+        .iter()
+        .filter(|interface| interface.is_oper_up())
+        .map(|interface| interface.ip())
+        .filter(is_reachable)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
     found
+}
+
+/// Whether an address means this host to others, too.
+fn is_reachable(ip: &IpAddr) -> bool {
+    let is_link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || is_link_local)
 }
 
 pub(super) fn info_line(out: &mut Vec<u8>, json: &[u8]) {
@@ -250,5 +251,13 @@ mod tests {
             "[fd00::1]:6222"
         );
         assert_eq!(reachable("a.example", 6222, seen), "a.example:6222");
+    }
+
+    #[test]
+    fn addresses_only_this_host_understands_are_kept_back() {
+        let told = |ip: &str| is_reachable(&ip.parse().unwrap());
+        assert!(told("10.1.2.3") && told("fd00::1") && told("2001:db8::1"));
+        assert!(!told("127.0.0.1") && !told("::1") && !told("169.254.1.1") && !told("fe80::1"));
+        assert!(own_addresses().iter().all(is_reachable));
     }
 }
