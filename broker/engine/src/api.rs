@@ -273,7 +273,7 @@ fn required_level(job: &Job) -> Option<u32> {
 
 /// Reads a body that may be left out.
 fn optional<T: serde::de::DeserializeOwned + Default>(payload: &[u8]) -> Result<T, ApiError> {
-    if payload.is_empty() {
+    if jetstream::json::says_nothing(payload) {
         Ok(T::default())
     } else {
         jetstream::json::parse(payload)

@@ -5,12 +5,26 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 
-/// Reads a request. A field that is `null` counts as absent; an unknown field is an error, if
-/// `T` denies unknown fields. Errors are [`ApiError::invalid_json`].
+/// Reads a request. A field that is `null` counts as absent, and a request that is `null` has no
+/// fields; an unknown field is an error, if `T` denies unknown fields. Errors are
+/// [`ApiError::invalid_json`].
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     let mut value: Value = serde_json::from_slice(text).map_err(refused)?;
+    if value.is_null() {
+        value = Value::Object(serde_json::Map::new());
+    }
     drop_nulls(&mut value);
     serde_json::from_value(value).map_err(refused)
+}
+
+/// Whether a request says nothing: clients send no bytes, white space, `null` or `{}` for that.
+pub fn says_nothing(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    match text {
+        b"" | b"null" => true,
+        [b'{', between @ .., b'}'] => between.trim_ascii().is_empty(),
+        _ => false,
+    }
 }
 
 /// `serde_json::to_vec` for types whose serialisation has no way to fail.
@@ -66,6 +80,17 @@ mod tests {
     fn null_counts_as_absent() {
         let request: Request = parse(br#"{"count":null,"names":null}"#).unwrap();
         assert_eq!(request, Request::default());
+        assert_eq!(parse::<Request>(b"null").unwrap(), Request::default());
+    }
+
+    #[test]
+    fn a_request_can_say_nothing_in_several_ways() {
+        for text in ["", " ", "null", "{}", " { }\n"] {
+            assert!(says_nothing(text.as_bytes()), "{text:?}");
+        }
+        for text in ["{", "[]", "{{}", "nul", r#"{"count":1}"#] {
+            assert!(!says_nothing(text.as_bytes()), "{text:?}");
+        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub fn delete(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Outcome {
     if !engine.meta().is_leader() {
         return Outcome::Silent;
     }
-    if !job.payload.is_empty() {
+    if !jetstream::json::says_nothing(&job.payload) {
         return ApiError::NOT_EMPTY_REQUEST.into();
     }
     let (account, name) = (job.account.clone(), request.stream.to_owned());
