@@ -12,7 +12,13 @@ fn main() -> std::io::Result<()> {
     let first: u64 = numbers.next().unwrap_or(1);
     let count: u64 = numbers.next().unwrap_or(1);
     for seed in first..first + count {
-        let report = run(&Plan::new(seed))?;
+        let plan = match std::env::var("SIM_PLAN").as_deref() {
+            Ok("founding") => Plan::founding(seed),
+            Ok("votes") => Plan::forgetting_votes(seed),
+            Ok("sync") => Plan::syncing_late(seed),
+            _ => Plan::new(seed),
+        };
+        let report = run(&plan)?;
         println!(
             "seed {seed}: {} acked, {} confirmed, {} events, trace {:016x}",
             report.acked, report.confirmed, report.events, report.trace_hash

@@ -1,12 +1,14 @@
 //! One broker: its disk and clock, which stay, and its processes, which come and go.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use consensus::formation::{ClusterId, Identity, Membership};
-use consensus::{Blocking, Consensus, Limits, NodeId, Timing};
+use consensus::{Blocking, Consensus, GroupId, Limits, NodeId, Timing};
 use engine::env::{Env, Options};
 use engine::{Engine, Founding};
 use jetstream::api::account::AccountLimits;
@@ -42,6 +44,7 @@ pub struct Setup {
     /// Whether the brokers begin as members of a cluster, not as strangers.
     pub is_founded: bool,
     pub sync: SyncPolicy,
+    pub timing: Timing,
     /// A bug on purpose: what was voted is forgotten in a crash.
     pub forgets_votes: bool,
 }
@@ -61,6 +64,7 @@ pub struct Broker {
     pub fs: SimFs,
     pub pace: Pace,
     pub clock: SimClock,
+    first_votes: FirstVotes,
     lives: u64,
     up: Option<Up>,
 }
@@ -87,6 +91,7 @@ impl Broker {
             fs,
             pace: Pace::new(Dice::of(seed, "disk")),
             clock: SimClock::new(0),
+            first_votes: FirstVotes::default(),
             lives: 0,
             up: None,
             setup,
@@ -127,12 +132,17 @@ impl Broker {
         let identity = engine::load_identity(&*fs, store, node.0)?;
         let is_broken = Arc::new(AtomicBool::new(false));
         let wal = self.open_wal(&is_broken)?;
+        if self.setup.forgets_votes {
+            self.first_votes
+                .restore(&wal)
+                .map_err(std::io::Error::other)?;
+        }
         let port = self.world.network.port(node);
         let consensus = Consensus::new(consensus::Options {
             node,
             wal: wal.clone(),
             transport: port.clone(),
-            timing: Timing::default(),
+            timing: self.setup.timing.clone(),
             limits: Limits::default(),
             blocking: Blocking::Inline,
             seed: self.setup.seed.wrapping_add(self.lives),
@@ -181,6 +191,7 @@ impl Broker {
     /// The rest of a crash: the processes are gone.
     pub async fn end(&mut self) {
         if let Some(up) = self.up.take() {
+            self.first_votes.remember(&up.wal);
             up.engine.halt().await;
             drop(up.wal);
             up.writer.abort();
@@ -236,6 +247,30 @@ impl Broker {
             founders: self.setup.nodes.iter().copied().collect(),
         });
         identity
+    }
+}
+
+/// The vote that each group had when its broker crashed for the first time.
+#[derive(Default)]
+struct FirstVotes(BTreeMap<GroupId, Bytes>);
+
+impl FirstVotes {
+    /// Where `consensus` keeps the vote of a group.
+    const KEY: u8 = 1;
+
+    fn remember(&mut self, wal: &Wal) {
+        for group in wal.groups() {
+            if let Some(vote) = wal.log(group).state(Self::KEY) {
+                self.0.entry(group).or_insert(vote);
+            }
+        }
+    }
+
+    fn restore(&self, wal: &Wal) -> Result<(), wal::Error> {
+        for (group, vote) in &self.0 {
+            wal.log(*group).set_state_lazy(Self::KEY, vote.clone())?;
+        }
+        Ok(())
     }
 }
 

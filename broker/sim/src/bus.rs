@@ -10,22 +10,20 @@ use bytes::Bytes;
 use consensus::NodeId;
 use engine::bus::{Bus, Handler, Incoming, Outgoing, SubscriptionId};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::network::Network;
+use crate::network::{Kind, Network, Way, digest_of};
 use crate::trace::Trace;
 
 /// Events of JetStream carry ids that are not drawn from the seed; clients here ignore them.
 const EVENTS: &[u8] = b"$JS.EVENT.";
 
-/// All subscriptions and everything on its way. A handle: clones mean the same bus.
+/// All subscriptions. A handle: clones mean the same bus.
 #[derive(Clone)]
 pub struct Switch(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    wake: Notify,
     network: Network,
     trace: Trace,
 }
@@ -36,7 +34,6 @@ struct State {
     subscriptions: BTreeMap<NodeId, BTreeMap<u64, Subscription>>,
     /// Brokers that run, by the life they are in.
     lives: BTreeMap<NodeId, u64>,
-    on_the_way: BTreeMap<(Instant, u64), Parcel>,
     /// When the last message of a link arrives: the next must not overtake it.
     last_arrival: BTreeMap<(NodeId, NodeId), Instant>,
 }
@@ -49,8 +46,7 @@ struct Subscription {
 }
 
 struct Parcel {
-    from: NodeId,
-    to: NodeId,
+    way: Way,
     account: String,
     message: Outgoing,
 }
@@ -59,7 +55,6 @@ impl Switch {
     pub fn new(network: Network, trace: Trace) -> Self {
         Switch(Arc::new(Shared {
             state: Mutex::default(),
-            wake: Notify::new(),
             network,
             trace,
         }))
@@ -123,28 +118,37 @@ impl Switch {
     pub fn publish(&self, node: NodeId, account: &str, message: &Outgoing) {
         let shared = &*self.0;
         let state = &mut *shared.state.lock();
+        let digest = match message.subject.starts_with(EVENTS) {
+            true => digest_of(&message.subject),
+            false => digest_of(&(&message.subject, &message.reply, &message.payload)),
+        };
         let brokers: BTreeSet<NodeId> = state.lives.keys().copied().collect();
         for to in brokers {
-            let now = Instant::now();
-            let arrival = match to == node {
-                true => now,
-                false => match shared.network.passage(node, to) {
-                    Some(delay) => now + delay,
-                    None => continue,
-                },
-            };
-            let last = state.last_arrival.entry((node, to)).or_insert(arrival);
-            *last = arrival.max(*last);
-            state.next_id += 1;
-            let parcel = Parcel {
+            let way = Way {
                 from: node,
                 to,
+                kind: Kind::Bus,
+            };
+            let Some(mut stamp) = shared.network.stamp(way, digest) else {
+                continue;
+            };
+            if to == node {
+                stamp.at = Instant::now();
+            }
+            let last = state.last_arrival.entry((node, to)).or_insert(stamp.at);
+            *last = stamp.at.max(*last);
+            state.next_id += 1;
+            // In order on each link.
+            (stamp.at, stamp.digest, stamp.copy) = (*last, 0, state.next_id);
+            let parcel = Parcel {
+                way,
                 account: account.to_owned(),
                 message: message.clone(),
             };
-            state.on_the_way.insert((*last, state.next_id), parcel);
+            let switch = self.clone();
+            let deliver = move || switch.deliver(parcel);
+            shared.network.post(stamp, Box::new(deliver));
         }
-        shared.wake.notify_one();
     }
 
     fn has_interest(&self, node: NodeId, account: &str, subject: &[u8]) -> bool {
@@ -157,43 +161,14 @@ impl Switch {
         })
     }
 
-    /// Delivers what arrives, for as long as the simulation lasts.
-    pub async fn run(self) {
-        loop {
-            match self.next_arrival() {
-                Some(at) if at > Instant::now() => {
-                    let woken = self.0.wake.notified();
-                    let _ = tokio::time::timeout_at(at, woken).await;
-                }
-                Some(_) => self.deliver_next(),
-                None => self.0.wake.notified().await,
-            }
-        }
-    }
-
-    fn next_arrival(&self) -> Option<Instant> {
-        let state = self.0.state.lock();
-        state.on_the_way.keys().next().map(|(at, _)| *at)
-    }
-
-    fn deliver_next(&self) {
-        let (parcel, handlers) = {
-            let mut state = self.0.state.lock();
-            let Some((_, parcel)) = state.on_the_way.pop_first() else {
-                return;
-            };
-            if self.0.network.is_cut(parcel.from, parcel.to) {
-                return;
-            }
-            let handlers = state.handlers(&parcel);
-            (parcel, handlers)
-        };
+    fn deliver(&self, parcel: Parcel) {
+        let handlers = self.0.state.lock().handlers(&parcel);
         let message = &parcel.message;
         if handlers.is_empty() {
             return;
         }
         if !message.subject.starts_with(EVENTS) {
-            let link = [parcel.from.0 as u8, parcel.to.0 as u8];
+            let link = [parcel.way.from.0 as u8, parcel.way.to.0 as u8];
             let parts: [&[u8]; 4] = [
                 &link,
                 &message.subject,
@@ -217,7 +192,7 @@ impl Switch {
 
 impl State {
     fn handlers(&self, parcel: &Parcel) -> Vec<Arc<dyn Handler>> {
-        let here = self.subscriptions.get(&parcel.to).into_iter().flatten();
+        let here = self.subscriptions.get(&parcel.way.to).into_iter().flatten();
         here.filter(|(_, one)| {
             one.account == parcel.account && subject::matches(&one.subject, &parcel.message.subject)
         })

@@ -50,6 +50,7 @@ impl Cluster {
                 nodes: nodes.clone(),
                 is_founded: plan.is_founded,
                 sync: plan.sync,
+                timing: plan.timing.clone(),
                 forgets_votes: plan.forgets_votes,
             };
             (*node, Broker::new(setup, world.clone()))
@@ -61,7 +62,7 @@ impl Cluster {
             tasks: JoinSet::new(),
             world,
         };
-        cluster.tasks.spawn(cluster.world.bus.clone().run());
+        cluster.tasks.spawn(cluster.world.network.clone().run());
         cluster.tasks.spawn(watch(
             cluster.world.clone(),
             cluster.running.clone(),
@@ -143,16 +144,16 @@ impl Cluster {
         }
     }
 
-    /// The broker that leads a stream, as far as it knows.
+    /// The broker that leads a stream in the latest term, as far as the brokers know.
     pub fn leader_of(&self, stream: &str) -> Option<NodeId> {
-        let leads = |broker: &&Broker| {
-            let asset = broker
-                .engine()
-                .and_then(|engine| engine.asset(ACCOUNT, stream));
-            let group = asset.as_ref().and_then(|asset| asset.group());
-            group.is_some_and(|group| matches!(group.role(), Role::Leader { .. }))
-        };
-        self.brokers.values().find(leads).map(Broker::node)
+        let leading = self.brokers.values().filter_map(|broker| {
+            let asset = broker.engine()?.asset(ACCOUNT, stream)?;
+            match asset.group()?.role() {
+                Role::Leader { term } => Some((term, broker.node())),
+                Role::Follower { .. } => None,
+            }
+        });
+        leading.max().map(|(_, node)| node)
     }
 
     /// Bytes that a broker's disk holds.
@@ -183,6 +184,7 @@ async fn watch(world: World, running: Arc<Mutex<BTreeMap<NodeId, Engine>>>, obse
                 }
             }
             observer.look(engine, &world.trace);
+            observer.look_at_identity(engine);
         }
     }
 }

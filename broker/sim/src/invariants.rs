@@ -5,6 +5,7 @@ mod acked_puts;
 mod compare_and_set;
 mod confirmed_acks;
 mod message_ids;
+mod one_cluster;
 mod one_order;
 
 use std::collections::BTreeMap;
@@ -62,6 +63,11 @@ pub const ALL: &[Invariant] = &[
         name: "message ids",
         promise: "a message id is stored once",
         check: message_ids::check,
+    },
+    Invariant {
+        name: "one cluster",
+        promise: "brokers that know each other never become two clusters",
+        check: one_cluster::check,
     },
     Invariant {
         name: "compare and set",

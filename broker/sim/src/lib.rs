@@ -9,6 +9,9 @@
 //! ([`nemesis`]), then everything is healed, must make progress, and is compared with what the
 //! clients were promised ([`invariants`]).
 //!
+//! `cargo test -p sim` plays many seeds, `SIM_SEEDS` says how many; `SIM_SEED` plays one of them and
+//! tells what happened. The example `sim` plays any range of seeds.
+//!
 //! The crate knows no sockets, no threads and no wall clock. All randomness is drawn from the seed
 //! of the plan by a [`dice::Dice`].
 

@@ -14,6 +14,8 @@ use crate::workload::{EVENTS, KEYS};
 
 /// Longest jump of a clock in one direction.
 const JUMP_MAX_S: u64 = 60;
+/// How long an isolated leader waits to be replaced.
+const USURPING_MAX: Duration = Duration::from_secs(8);
 
 /// Something that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,7 @@ pub enum Fault {
     SlowDisk,
     ClockJump,
     StepDown,
+    Usurp,
     DiskFull,
     SyncFailure,
     Checkpoint,
@@ -46,10 +49,29 @@ pub const ALL: &[(Fault, u64)] = &[
     (Fault::SlowDisk, 2),
     (Fault::ClockJump, 2),
     (Fault::StepDown, 3),
+    (Fault::Usurp, 1),
     (Fault::DiskFull, 2),
     (Fault::SyncFailure, 1),
     (Fault::Checkpoint, 3),
     (Fault::Heal, 6),
+];
+
+/// What brings out that votes do not last.
+pub const ELECTIONS: &[(Fault, u64)] = &[(Fault::Usurp, 4), (Fault::Heal, 1)];
+
+/// What brings out that acknowledged writes do not last.
+pub const POWER: &[(Fault, u64)] = &[(Fault::PowerFailure, 1), (Fault::Heal, 2)];
+
+/// What may happen while brokers look for each other for the first time.
+pub const FOUNDING: &[(Fault, u64)] = &[
+    (Fault::Crash, 3),
+    (Fault::PowerFailure, 1),
+    (Fault::Isolate, 3),
+    (Fault::CutLink, 3),
+    (Fault::CutOneWay, 3),
+    (Fault::BadWeather, 2),
+    (Fault::SlowLink, 2),
+    (Fault::Heal, 3),
 ];
 
 /// Breaks things for a while. What it broke stays broken.
@@ -107,10 +129,7 @@ async fn strike(cluster: &mut Cluster, fault: Fault, dice: &mut Dice) {
         Fault::Crash => cluster.crash(victim).await,
         Fault::PowerFailure => cluster.power_failure().await,
         Fault::Isolate => {
-            for node in nodes.into_iter().filter(|node| *node != one) {
-                network.cut(one, node);
-                network.cut(node, one);
-            }
+            network.isolate(one, &nodes);
         }
         Fault::CutLink if one != other => {
             network.cut(one, other);
@@ -128,6 +147,7 @@ async fn strike(cluster: &mut Cluster, fault: Fault, dice: &mut Dice) {
         }
         Fault::Heal => network.heal(),
         Fault::StepDown => step_down(cluster, dice),
+        Fault::Usurp => usurp(cluster).await,
         Fault::Checkpoint => checkpoint(cluster, victim),
         Fault::SlowDisk | Fault::ClockJump | Fault::DiskFull | Fault::SyncFailure => {
             hurt_machine(cluster, fault, victim, dice);
@@ -171,6 +191,39 @@ fn step_down(cluster: &mut Cluster, dice: &mut Dice) {
         // It may take long or fail; nobody waits for it.
         tokio::spawn(async move { group.transfer_leader(None).await.ok() });
     }
+}
+
+/// Has a leader replaced behind its back; then its successor is gone, and it meets the one that
+/// voted for the successor, freshly started.
+async fn usurp(cluster: &mut Cluster) {
+    let nodes = cluster.nodes();
+    let network = cluster.world.network.clone();
+    let Some(old) = cluster.leader_of(EVENTS) else {
+        return;
+    };
+    network.heal();
+    network.isolate(old, &nodes);
+    let deadline = Instant::now() + USURPING_MAX;
+    let successor = loop {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        match cluster.leader_of(EVENTS).filter(|leader| *leader != old) {
+            Some(successor) => break successor,
+            None if Instant::now() > deadline => return,
+            None => {}
+        }
+    };
+    // Time for it to get something acknowledged.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let voter = nodes
+        .iter()
+        .find(|node| **node != old && **node != successor);
+    if let Some(voter) = voter {
+        cluster.crash(*voter).await;
+        network.heal();
+        network.isolate(successor, &nodes);
+        cluster.start(*voter);
+    }
+    tokio::time::sleep(Duration::from_millis(800)).await;
 }
 
 fn checkpoint(cluster: &mut Cluster, victim: NodeId) {

@@ -1,19 +1,22 @@
 //! Looks into the replicas while they run: what each has applied is committed, so no two may ever
 //! differ in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use consensus::NodeId;
+use consensus::formation::Identity;
 use engine::{Asset, Engine};
 use messages::{ReadLimits, StoredMessage};
 use parking_lot::Mutex;
+use storage::fs::read_file;
 
 use crate::broker::ACCOUNT;
 use crate::trace::Trace;
 use crate::workload::{CONSUMER, EVENTS, KEYS};
 
+const IDENTITY_BYTES_MAX: u64 = 1 << 20;
 const EVERYTHING: ReadLimits = ReadLimits {
     messages_max: 1 << 20,
     bytes_max: 1 << 30,
@@ -46,6 +49,8 @@ pub struct Sightings {
     digests: BTreeMap<(&'static str, u64), u64>,
     /// The first ack floor seen at each applied index.
     pub floors: BTreeMap<u64, u64>,
+    /// The clusters that brokers were of, as their disks say.
+    pub clusters: BTreeSet<(NodeId, u64)>,
     /// Differences, in a person's words.
     pub conflicts: Vec<String>,
 }
@@ -92,6 +97,18 @@ impl Observer {
             if stream == EVENTS {
                 note_floor(&mut seen.sightings, node, &asset);
             }
+        }
+    }
+
+    /// Notes which cluster a broker is of.
+    pub fn look_at_identity(&self, engine: &Engine) {
+        let env = engine.env();
+        let file = env.options.store_dir.join("identity");
+        let stored = read_file(&*env.fs, &file, IDENTITY_BYTES_MAX).ok();
+        let identity = stored.and_then(|bytes| Identity::decode(&bytes));
+        if let Some(membership) = identity.and_then(|identity| identity.cluster) {
+            let cluster = (env.node(), membership.cluster.0);
+            self.0.lock().sightings.clusters.insert(cluster);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use consensus::NodeId;
+use consensus::{NodeId, Timing};
 use storage::wal::SyncPolicy;
 
 use crate::broker::ACCOUNT;
@@ -28,6 +28,7 @@ pub struct Plan {
     /// Whether the brokers begin as members of a cluster, or have to found it.
     pub is_founded: bool,
     pub sync: SyncPolicy,
+    pub timing: Timing,
     /// A bug on purpose: what was voted is forgotten in a crash.
     pub forgets_votes: bool,
 }
@@ -37,11 +38,47 @@ impl Plan {
     pub fn new(seed: u64) -> Self {
         Plan {
             seed,
-            raging: Duration::from_secs(10),
+            raging: Duration::from_secs(8),
             faults: nemesis::ALL,
             is_founded: true,
             sync: SyncPolicy::Always,
+            timing: Timing::default(),
             forgets_votes: false,
+        }
+    }
+
+    /// A mistake on purpose: writes are acknowledged before they are on the disk.
+    pub fn syncing_late(seed: u64) -> Self {
+        Plan {
+            faults: nemesis::POWER,
+            sync: SyncPolicy::Interval(Duration::from_secs(1)),
+            ..Plan::new(seed)
+        }
+    }
+
+    /// A mistake on purpose: votes are forgotten in a crash. The wide range of election timeouts
+    /// leaves time between the election of a leader and the end of the one before.
+    pub fn forgetting_votes(seed: u64) -> Self {
+        Plan {
+            faults: nemesis::ELECTIONS,
+            raging: Duration::from_secs(30),
+            timing: Timing {
+                heartbeat_ms: 100,
+                election_min_ms: 250,
+                election_max_ms: 2500,
+                ..Timing::default()
+            },
+            forgets_votes: true,
+            ..Plan::new(seed)
+        }
+    }
+
+    /// Three strangers become a cluster, whatever happens meanwhile.
+    pub fn founding(seed: u64) -> Self {
+        Plan {
+            faults: nemesis::FOUNDING,
+            is_founded: false,
+            ..Plan::new(seed)
         }
     }
 }
@@ -89,11 +126,21 @@ pub fn run(plan: &Plan) -> std::io::Result<Report> {
 async fn play(plan: &Plan) -> Report {
     let mut cluster = Cluster::new(plan);
     let history = Recorder::default();
+    if !plan.is_founded {
+        // They meet for the first time with one of them out of reach.
+        let nodes = cluster.nodes();
+        let lonely = NodeId(1 + plan.seed % nodes.len() as u64);
+        cluster.world.network.isolate(lonely, &nodes);
+    }
     for node in cluster.nodes() {
         cluster.start(node);
     }
     let mut violations = Vec::new();
     let world = cluster.world.clone();
+    if !plan.is_founded {
+        nemesis::rage(&mut cluster, plan.faults, plan.seed ^ 1, plan.raging).await;
+        cluster.heal().await;
+    }
     let preparing = workload::prepare(&world, plan.seed);
     if tokio::time::timeout(HEALING_MAX, preparing).await.is_err() {
         violations.push("the streams could not be created".to_owned());

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sim::run::{Plan, Report, run};
+use storage::wal::SyncPolicy;
 
 /// Runs unless `SIM_SEEDS` says otherwise.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 150;
+const FOUNDING_SEEDS: u64 = 20;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -40,6 +42,13 @@ fn play_all(seeds: std::ops::Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> V
     reports
 }
 
+/// Whether some of the seeds breaks a promise.
+fn is_caught(seeds: std::ops::Range<u64>, plan: impl Fn(u64) -> Plan) -> bool {
+    seeds
+        .map(|seed| play(&plan(seed)))
+        .any(|report| !report.violations.is_empty())
+}
+
 #[test]
 fn nothing_breaks_when_nothing_is_broken() {
     let plan = Plan {
@@ -48,7 +57,12 @@ fn nothing_breaks_when_nothing_is_broken() {
     };
     let report = play(&plan);
     report.expect_no_violation();
-    assert!(report.acked > 100 && report.confirmed > 100, "{report:?}");
+    assert!(
+        report.acked > 100 && report.confirmed > 100,
+        "only {} publishes and {} acknowledgements",
+        report.acked,
+        report.confirmed
+    );
 }
 
 #[test]
@@ -65,17 +79,45 @@ fn promises_are_kept_whatever_breaks() {
     let acked: usize = reports.iter().map(|report| report.acked).sum();
     assert!(
         acked > 50 * reports.len(),
-        "the clients got too little done: {acked}"
+        "the clients got too little done: {acked} acknowledged in {} runs",
+        reports.len()
     );
 }
 
 #[test]
+fn strangers_become_one_cluster_whatever_breaks() {
+    for report in play_all(1..1 + FOUNDING_SEEDS, Plan::founding) {
+        report.expect_no_violation();
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run() {
-    let once = play(&Plan::new(7));
-    let again = play(&Plan::new(7));
-    assert_eq!(
-        (once.trace_hash, once.events),
-        (again.trace_hash, again.events)
-    );
-    assert_ne!(once.trace_hash, play(&Plan::new(8)).trace_hash);
+    let run = |seed| {
+        let report = play(&Plan::new(seed));
+        (report.trace_hash, report.events)
+    };
+    assert_eq!(run(7), run(7));
+    assert_ne!(run(7), run(8));
+}
+
+/// A bug put in on purpose has to be noticed, and must be what is noticed.
+#[test]
+fn acknowledging_before_the_sync_is_caught() {
+    assert!(is_caught(1..9, Plan::syncing_late));
+    let right = |seed| Plan {
+        sync: SyncPolicy::Always,
+        ..Plan::syncing_late(seed)
+    };
+    assert!(!is_caught(1..4, right));
+}
+
+#[test]
+fn forgetting_votes_is_caught() {
+    assert!(is_caught(1..9, Plan::forgetting_votes));
+    let right = |seed| Plan {
+        forgets_votes: false,
+        ..Plan::forgetting_votes(seed)
+    };
+    assert!(!is_caught(1..4, right));
 }
