@@ -29,7 +29,7 @@ pub(crate) struct Invalid {
 /// A resource with everything decided.
 #[derive(Clone, Debug)]
 pub(crate) enum Validated {
-    Account(ValidatedAccount),
+    Account(Box<ValidatedAccount>),
     User(ValidatedUser),
     Asset(ValidatedAsset),
 }
@@ -71,7 +71,9 @@ pub(crate) fn validate(
     references: Option<References>,
 ) -> Result<Validated, Invalid> {
     match (resource, references) {
-        (Resource::Account(account), _) => account::validate(account).map(Validated::Account),
+        (Resource::Account(account), _) => account::validate(account)
+            .map(Box::new)
+            .map(Validated::Account),
         (Resource::User(user), Some(to)) => user::validate(user, to).map(Validated::User),
         (Resource::Stream(stream), Some(to)) => stream::validate(stream, to).map(Validated::Asset),
         (Resource::KVBucket(bucket), Some(to)) => {
