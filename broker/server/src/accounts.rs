@@ -18,8 +18,7 @@ pub fn system_account(options: &Options) -> String {
         .unwrap_or_else(|| SYSTEM_ACCOUNT.to_owned())
 }
 
-/// The user of clients that present nothing, where only the system account has users. It is no
-/// key, so nobody can log in as it.
+/// The user of clients that present nothing, where only the system account has users.
 const ANYBODY: &str = "anybody";
 
 /// The rules of authentication that the configuration states.
@@ -46,7 +45,7 @@ pub fn rules(options: &Options) -> anyhow::Result<Rules> {
         no_auth_user = Some(ANYBODY.to_owned());
         users.push(User {
             name: ANYBODY.to_owned(),
-            secret: Secret::Nkey,
+            secret: Secret::Password(format!("{:032x}", rand::random::<u128>())),
             account: GLOBAL_ACCOUNT.to_owned(),
             permissions: Permissions::default(),
             allowed_connections: Vec::new(),

@@ -38,7 +38,9 @@ pub struct Layout<'a> {
 
 impl Layout<'_> {
     pub fn client_urls(&self) -> Vec<String> {
-        self.ports().map(|port| format!("nats://127.0.0.1:{port}")).collect()
+        self.ports()
+            .map(|port| format!("nats://127.0.0.1:{port}"))
+            .collect()
     }
 
     pub fn monitor_url(&self) -> String {
@@ -141,13 +143,21 @@ impl Brokers {
     /// Stops the brokers one after the other, so that each can hand over to one that still runs.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         for broker in &mut self.processes {
-            let Some(id) = broker.child.id() else { continue };
+            let Some(id) = broker.child.id() else {
+                continue;
+            };
             if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
                 kill_process(pid, Signal::TERM)?;
             }
-            if tokio::time::timeout(STOP_TIMEOUT, broker.child.wait()).await.is_err() {
+            if tokio::time::timeout(STOP_TIMEOUT, broker.child.wait())
+                .await
+                .is_err()
+            {
                 broker.child.kill().await?;
-                bail!("broker {} did not stop in time and was killed; no data are lost", broker.name);
+                bail!(
+                    "broker {} did not stop in time and was killed; no data are lost",
+                    broker.name
+                );
             }
         }
         Ok(())
