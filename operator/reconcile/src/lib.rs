@@ -3,10 +3,10 @@
 //! One pass goes through every resource in steps that are kept apart:
 //!
 //! 1. dereference: what it points to;
-//! 2. validate: what it wants, completely decided ([`mod@validate`]);
-//! 3. plan: what to do about the difference to what the server has ([`plan`]), pure;
+//! 2. validate: what it wants, completely decided (`validate`);
+//! 3. plan: what to do about the difference to what the server has (`plan`), pure;
 //! 4. apply: requests to the brokers, the only step that changes something;
-//! 5. status: conditions out of all that ([`status`]), pure.
+//! 5. status: conditions out of all that (`status`), pure.
 //!
 //! [`Reconciler::reconcile`] is one pass; a second one changes nothing. [`run_until_synced`] and
 //! [`watch`] repeat it. Brokers, secrets, time and randomness come from outside ([`Broker`],

@@ -146,16 +146,16 @@ pub(crate) fn sync_status(
 
 fn conditions(verdict: &Verdict) -> Vec<Say> {
     let (reason, message) = reason(verdict);
-    // What a condition says when it is not the one that matters.
-    let quiet = |type_, status| Say {
+    // Only the conditions that matter explain themselves.
+    let say = |type_, status, matters: bool| Say {
         type_,
         status,
         reason,
-        message: String::new(),
-    };
-    let loud = |type_, status| Say {
-        message: message.clone(),
-        ..quiet(type_, status)
+        message: if matters {
+            message.clone()
+        } else {
+            String::new()
+        },
     };
     let (ready, reconciling, stalled, synced, drifted, conflict) = match verdict {
         Verdict::Synced => ("True", "False", "False", "True", "False", "False"),
@@ -168,28 +168,12 @@ fn conditions(verdict: &Verdict) -> Vec<Say> {
         Verdict::Retrying { .. } => ("False", "True", "False", "Unknown", "Unknown", "Unknown"),
     };
     vec![
-        loud(READY, ready),
-        if reconciling == "True" {
-            loud(RECONCILING, reconciling)
-        } else {
-            quiet(RECONCILING, reconciling)
-        },
-        if stalled == "True" {
-            loud(STALLED, stalled)
-        } else {
-            quiet(STALLED, stalled)
-        },
-        loud(SYNCED, synced),
-        if drifted == "True" {
-            loud(DRIFTED, drifted)
-        } else {
-            quiet(DRIFTED, drifted)
-        },
-        if conflict == "True" {
-            loud(CONFLICT, conflict)
-        } else {
-            quiet(CONFLICT, conflict)
-        },
+        say(READY, ready, true),
+        say(RECONCILING, reconciling, reconciling == "True"),
+        say(STALLED, stalled, stalled == "True"),
+        say(SYNCED, synced, true),
+        say(DRIFTED, drifted, drifted == "True"),
+        say(CONFLICT, conflict, conflict == "True"),
     ]
 }
 

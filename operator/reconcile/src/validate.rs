@@ -4,6 +4,8 @@ mod account;
 mod bucket;
 mod consumer;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod user;
 
 use api::{APPROVE_ANNOTATION, Duration, Policies, Quantity, Resource, ResourceId};

@@ -1,6 +1,7 @@
 //! Whole passes against a broker that exists in memory only.
 
 mod broker;
+mod driver;
 
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
