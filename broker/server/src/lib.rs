@@ -10,6 +10,7 @@ mod auth;
 mod bus;
 mod jetstream;
 mod links;
+mod listen;
 mod logging;
 mod monitoring;
 mod peers;

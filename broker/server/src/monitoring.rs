@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use hub::{Hub, Phase};
 use monitor::{JetStreamFacts, ServerFacts, Sources};
 use settings::Options;
@@ -12,7 +12,7 @@ use settings::options::{Port, SyncInterval};
 use tokio::net::TcpListener;
 
 use crate::jetstream::JetStream;
-use crate::{accounts, routes};
+use crate::{accounts, listen, routes};
 
 /// Collects what monitoring shows beyond the live parts.
 pub fn sources(
@@ -79,10 +79,7 @@ pub async fn bind(options: &Options) -> anyhow::Result<Option<TcpListener>> {
         return Ok(None);
     };
     let host = http_host(options);
-    let listener = TcpListener::bind((host.as_str(), port.to_bind()))
-        .await
-        .with_context(|| format!("can't listen to the monitor port {}", port.to_bind()))?;
-    Ok(Some(listener))
+    Ok(Some(listen::bind(&host, port, "monitoring").await?))
 }
 
 fn http_host(options: &Options) -> String {
@@ -101,7 +98,11 @@ pub fn serve(
     hub: &Arc<Hub>,
 ) -> anyhow::Result<SocketAddr> {
     let address = listener.local_addr()?;
-    tracing::info!("Starting http monitor on {address}");
+    tracing::info!(
+        "Starting http monitor on {}:{}",
+        http_host(options),
+        address.port()
+    );
     let base_path = options.monitoring.base_path.clone();
     let hub = hub.clone();
     tokio::spawn(async move {

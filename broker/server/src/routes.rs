@@ -23,6 +23,11 @@ pub fn cluster_name(options: &Options) -> String {
         .unwrap_or_else(|| DEFAULT_NAME.to_owned())
 }
 
+/// Where routes are accepted.
+pub fn host(options: &Options) -> &str {
+    options.cluster.host.as_deref().unwrap_or("0.0.0.0")
+}
+
 /// The hub's side of the configured cluster, if there is one.
 pub fn cluster_options(options: &Options) -> anyhow::Result<Option<ClusterOptions>> {
     let cluster = &options.cluster;

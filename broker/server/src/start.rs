@@ -18,7 +18,7 @@ use crate::logging::Log;
 use crate::resolver::{ClaimsService, Resolver};
 use crate::signals::{Signals, Wish};
 use crate::system::{self, SystemServices};
-use crate::{NATS_VERSION, accounts, monitoring, routes, tls};
+use crate::{NATS_VERSION, accounts, listen, monitoring, routes, tls};
 
 /// Runs a server with these options until a signal ends it.
 pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
@@ -39,17 +39,13 @@ pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
     let authenticator = Arc::new(Authenticator::new(rules));
     let resolver = Resolver::open(&options, authenticator.clone())?;
     let gate = Arc::new(Gate::new(authenticator, resolver.clone()));
-    let clients = bind(&options.host, options.port, "client connections").await?;
+    let clients = listen::bind(&options.host, options.port, "client connections").await?;
     options.port = Port::Fixed(clients.local_addr()?.port());
+    let route_host = routes::host(&options).to_owned();
     let route_listener = match options.cluster.port {
         None => None,
         Some(port) => {
-            let host = options
-                .cluster
-                .host
-                .clone()
-                .unwrap_or_else(|| "0.0.0.0".to_owned());
-            let listener = bind(&host, port, "route connections").await?;
+            let listener = listen::bind(&route_host, port, "route connections").await?;
             options.cluster.port = Some(Port::Fixed(listener.local_addr()?.port()));
             Some(listener)
         }
@@ -77,8 +73,8 @@ pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
     if let Some(listener) = route_listener {
         tracing::info!("Cluster name is {}", routes::cluster_name(&options));
         tracing::info!(
-            "Listening for route connections on {}",
-            listener.local_addr()?
+            "Listening for route connections on {route_host}:{}",
+            port_of(&listener)?
         );
         tokio::spawn({
             let hub = hub.clone();
@@ -140,16 +136,6 @@ fn say_hello(options: &Options, server_id: &str) {
     if let Some(file) = &options.config_file {
         tracing::info!("Using configuration file: {}", file.display());
     }
-}
-
-async fn bind(host: &str, port: Port, purpose: &str) -> anyhow::Result<TcpListener> {
-    let address = (host.trim_matches(['[', ']']), port.to_bind());
-    TcpListener::bind(address).await.with_context(|| {
-        format!(
-            "Error listening on port: {}, {purpose} on {host}",
-            port.to_bind()
-        )
-    })
 }
 
 fn port_of(listener: &TcpListener) -> anyhow::Result<u16> {
