@@ -213,6 +213,7 @@ impl Engine {
     pub async fn shutdown(&self) {
         self.shared.tasks.lock().abort_all();
         for asset in self.assets() {
+            crate::lead::say_goodbye(&asset);
             asset.checkpoint().await;
         }
         self.shared.env.consensus.shutdown().await;

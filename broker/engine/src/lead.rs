@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use consensus::{ProposeError, Role};
 use jetstream::command::{Action, ConsumerProgress};
+use jetstream::consumer::End;
 use parking_lot::Mutex;
 
 use crate::asset::Asset;
@@ -75,7 +76,7 @@ pub async fn supervise(engine: Engine, asset: Arc<Asset>) {
                 () = lead(&engine, &asset, &live, &mut subscriptions) => {}
             }
             drop(subscriptions);
-            end(&asset, &live);
+            end(&asset, &live, End::LeadershipChange);
         } else if roles.changed().await.is_err() {
             return;
         }
@@ -96,11 +97,18 @@ fn begin(asset: &Arc<Asset>, term: u64) -> Arc<Live> {
     live
 }
 
-fn end(asset: &Asset, live: &Live) {
+fn end(asset: &Asset, live: &Live, why: End) {
     asset.set_live(None);
     let mut out = Vec::new();
-    live.consumers.lock().end(&mut out);
+    live.consumers.lock().end(why, &mut out);
     asset.env.bus.publish(&asset.account(), &out);
+}
+
+/// Tells clients that wait for messages of the stream that this server stops.
+pub fn say_goodbye(asset: &Asset) {
+    if let Some(live) = asset.live() {
+        end(asset, &live, End::ServerShutdown);
+    }
 }
 
 async fn lead(

@@ -363,10 +363,10 @@ impl Consumers {
     }
 
     /// Says goodbye to waiting clients.
-    pub fn end(&mut self, out: &mut Vec<Outgoing>) {
+    pub fn end(&mut self, why: End, out: &mut Vec<Outgoing>) {
         for consumer in self.by_name.values_mut() {
             let mut actions = Vec::new();
-            consumer.delivery.end(End::LeadershipChange, &mut actions);
+            consumer.delivery.end(why, &mut actions);
             for action in actions {
                 if let Action::Status { to, headers, .. } = action {
                     out.push(Outgoing {
