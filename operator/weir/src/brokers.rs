@@ -1,8 +1,8 @@
 //! The broker processes: this very program, started again with a configuration file.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use reconcile::Bootstrap;
@@ -17,6 +17,12 @@ const CLUSTER_PORT_OFFSET: u16 = 2000;
 const MONITOR_PORT_OFFSET: u16 = 4000;
 /// How long a broker has for handing over and writing out before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often it is checked that all brokers run.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A broker that ran this long was started well.
+const SETTLED_AFTER: Duration = Duration::from_secs(5);
+/// Starts in a row that may end at once.
+const MAX_FAILURES: u32 = 3;
 
 /// A cluster of brokers on loopback.
 pub struct Brokers {
@@ -25,8 +31,12 @@ pub struct Brokers {
 
 struct Broker {
     name: String,
+    configuration: PathBuf,
     log: PathBuf,
     child: Child,
+    started: Instant,
+    /// Starts in a row that ended at once.
+    failures: u32,
 }
 
 /// Where the brokers are.
@@ -96,7 +106,6 @@ impl Layout<'_> {
 impl Brokers {
     /// Starts all brokers.
     pub fn start(layout: &Layout<'_>, bootstrap: &Bootstrap) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("this program cannot be found again")?;
         let mut processes = Vec::new();
         for index in 0..layout.replicas {
             let name = broker_name(index);
@@ -107,36 +116,32 @@ impl Brokers {
             std::fs::write(&configuration, layout.configuration(index, bootstrap))
                 .with_context(|| format!("configuration {}", configuration.display()))?;
             let log = directory.join("broker.log");
-            let child = Command::new(&program)
-                .arg(SUBCOMMAND)
-                .arg("-c")
-                .arg(&configuration)
-                .arg("-l")
-                .arg(&log)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::inherit())
-                // Ctrl-C reaches the terminal's whole group: brokers are stopped in order instead.
-                .process_group(0)
-                .kill_on_drop(true)
-                .spawn()
-                .with_context(|| format!("broker {name} cannot be started"))?;
-            processes.push(Broker { name, log, child });
+            let child = spawn(&configuration, &log)?;
+            let started = Instant::now();
+            processes.push(Broker {
+                name,
+                configuration,
+                log,
+                child,
+                started,
+                failures: 0,
+            });
         }
         Ok(Brokers { processes })
     }
 
-    /// Resolves when a broker ends that was not told to, with what its log says last.
-    pub async fn ended(&mut self) -> anyhow::Error {
+    /// Starts brokers again that end without being told to. Resolves when one cannot be kept running,
+    /// with what its log says last.
+    pub async fn keep_running(&mut self) -> anyhow::Error {
         loop {
             for broker in &mut self.processes {
-                if let Ok(Some(status)) = broker.child.try_wait() {
-                    let log = std::fs::read_to_string(&broker.log).unwrap_or_default();
-                    let last = log.lines().last().unwrap_or("its log is empty");
-                    return anyhow::anyhow!("broker {} ended ({status}): {last}", broker.name);
+                if let Ok(Some(status)) = broker.child.try_wait()
+                    && let Err(error) = broker.start_again(status)
+                {
+                    return error;
                 }
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -162,6 +167,41 @@ impl Brokers {
         }
         Ok(())
     }
+}
+
+impl Broker {
+    fn start_again(&mut self, status: ExitStatus) -> anyhow::Result<()> {
+        let lived = self.started.elapsed() > SETTLED_AFTER;
+        self.failures = if lived { 0 } else { self.failures + 1 };
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let last = log.lines().last().unwrap_or("its log is empty");
+        if self.failures >= MAX_FAILURES {
+            bail!("broker {} does not stay up ({status}): {last}", self.name);
+        }
+        eprintln!("broker {} ended ({status}) and is started again", self.name);
+        self.child = spawn(&self.configuration, &self.log)?;
+        self.started = Instant::now();
+        Ok(())
+    }
+}
+
+/// Starts one broker process.
+fn spawn(configuration: &Path, log: &Path) -> anyhow::Result<Child> {
+    let program = std::env::current_exe().context("this program cannot be found again")?;
+    Command::new(&program)
+        .arg(SUBCOMMAND)
+        .arg("-c")
+        .arg(configuration)
+        .arg("-l")
+        .arg(log)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        // Ctrl-C reaches the terminal's whole group: brokers are stopped in order instead.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("broker with {} cannot be started", configuration.display()))
 }
 
 fn broker_name(index: u16) -> String {

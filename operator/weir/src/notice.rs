@@ -39,7 +39,6 @@ pub fn welcome(layout: &Layout<'_>, keys: &Directory, set: &ResourceSet) -> Stri
              nats --server {servers} --creds {creds} account info\n"
         ));
     }
-    text.push_str("Ctrl-C stops it; the data stay.\n");
     text
 }
 

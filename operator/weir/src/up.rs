@@ -53,7 +53,7 @@ pub async fn run(options: &UpOptions) -> anyhow::Result<()> {
     };
     let outcome = tokio::select! {
         outcome = session.work(&layout, &keys) => outcome,
-        error = brokers.ended() => Err(error),
+        error = brokers.keep_running() => Err(error),
         interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Into::into),
     };
     let stopped = brokers.stop().await;
@@ -83,6 +83,9 @@ impl Session {
             if report.is_synced() && !welcomed {
                 welcomed = true;
                 println!("{}", notice::welcome(layout, keys, &self.set));
+                if !self.once {
+                    println!("Ctrl-C stops it; the data stay.");
+                }
             }
             if self.once
                 && let Some(outcome) = self.ended(&report)
