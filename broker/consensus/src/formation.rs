@@ -73,7 +73,8 @@ pub enum Action {
     /// This server is part of a cluster from now on: open the meta group, as a founder if it is
     /// one of the founders, else as one that joins. Said once in the life of a `Formation`.
     Start(Membership),
-    /// Members only: have the leader of the meta group add this server (first as a learner).
+    /// Members only: have the leader of the meta group welcome this server, so that it opens its
+    /// replica of the meta group, and add it (first as a learner).
     /// `replaces` is the node that had the name before; the leader must refuse if it is still in
     /// touch with that one. Repeated until the roster shows the new server.
     Admit {
@@ -243,10 +244,16 @@ impl Formation {
     }
 
     fn tick(&mut self) {
-        if self.identity.cluster.is_some() {
+        let peers: Vec<NodeId> = self.peers.keys().copied().collect();
+        if let Some(membership) = &self.identity.cluster {
+            // The leader that welcomed this server may have lost its place before it let it in.
+            if !membership.founders.contains(&self.identity.node) && !self.is_on_roster() {
+                for peer in peers {
+                    self.send(peer, Message::Join);
+                }
+            }
             return;
         }
-        let peers: Vec<NodeId> = self.peers.keys().copied().collect();
         for peer in peers {
             self.send_hello(peer);
         }
@@ -259,6 +266,11 @@ impl Formation {
             self.send(member, Message::Join);
         }
         self.repeat_attempt();
+    }
+
+    fn is_on_roster(&self) -> bool {
+        let roster = self.roster.as_ref();
+        roster.and_then(|roster| roster.get(&self.settings.name)) == Some(&self.identity.node)
     }
 
     fn become_member(&mut self, membership: Membership) {

@@ -158,8 +158,14 @@ impl Driver {
                 replaces,
             } => {
                 let engine = self.engine.clone();
-                self.engine
-                    .spawn(async move { admit(engine, node, name, replaces).await });
+                if engine.meta().is_leader()
+                    && let Some(membership) = self.formation.membership().cloned()
+                {
+                    // Only with its replica open can it catch up.
+                    self.send(node, &Message::Welcome(membership));
+                    self.engine
+                        .spawn(async move { admit(engine, node, name, replaces).await });
+                }
             }
             Action::Refuse(node, refusal) => {
                 tracing::error!(peer = %node, %refusal, "server refused");
