@@ -10,7 +10,7 @@ use jetstream::api::consumer::{
 use jetstream::api::{ApiRequest, ClusterInfo, LIST_PAGE, NAMES_PAGE, Paged, SUCCESS, Verb};
 use jetstream::command::Action;
 use jetstream::consumer::{
-    ConsumerConfig, ConsumerInfo, CreateLimits, StreamFacts, config as rules,
+    ConsumerConfig, ConsumerInfo, CreateLimits, LiveInfo, State, StreamFacts, config as rules,
 };
 use jetstream::timestamp::Timestamp;
 use rand::Rng;
@@ -67,13 +67,15 @@ fn prepared(
     let mut config = body.config;
     shown::remove_levels(&mut config.metadata);
     check_names(&config, request)?;
-    if config.name.is_empty() {
-        config.name = if config.durable_name.is_empty() {
-            chosen_name()
-        } else {
-            config.durable_name.clone()
-        };
-    }
+    config.name = if !request.consumer.is_empty() {
+        // The subject names the consumer; clients may leave the name out of the body.
+        request.consumer.to_owned()
+    } else {
+        match config.consumer_name() {
+            "" => chosen_name(),
+            name => name.to_owned(),
+        }
+    };
     let limits = limits(engine, &job.account, body.pedantic);
     asset.read(|machine| {
         let name = config.name.clone();
@@ -100,7 +102,7 @@ fn prepared(
             };
             return Ok(Prepared::Change { name, action });
         };
-        let bound = live_info(asset, &name).is_some_and(|live| live.push_bound);
+        let bound = live_consumer(asset, &name).is_some_and(|(live, _)| live.push_bound);
         let updated = rules::validate_update(&existing.config, config, &facts, &limits, bound);
         if updated.as_ref() == Ok(&existing.config) {
             return Ok(Prepared::Unchanged(name));
@@ -116,7 +118,7 @@ fn prepared(
     })
 }
 
-/// The names in the subject and in the body must say the same.
+/// The durable names in the subject and in the body must say the same.
 fn check_names(config: &ConsumerConfig, request: &ApiRequest<'_>) -> Result<(), ApiError> {
     if !config.durable_name.is_empty()
         && !config.name.is_empty()
@@ -139,7 +141,7 @@ fn check_names(config: &ConsumerConfig, request: &ApiRequest<'_>) -> Result<(), 
             false => Err(ApiError::CONSUMER_EPHEMERAL_WITH_DURABLE_NAME),
         };
     }
-    if config.consumer_name() != request.consumer {
+    if !config.durable_name.is_empty() && config.durable_name != request.consumer {
         return Err(ApiError::CONSUMER_DURABLE_NAME_NOT_MATCH_SUBJECT);
     }
     if !request.rest.is_empty() {
@@ -277,7 +279,7 @@ pub fn consumer_info(
     asset: &Asset,
     name: &str,
 ) -> Option<ConsumerInfo<ClusterInfo>> {
-    let live = live_info(asset, name).unwrap_or_default();
+    let (live, working_copy) = live_consumer(asset, name).unzip();
     let cluster = leaders::cluster_info(engine, asset);
     let now_ns = engine.env().now_ns();
     asset.read(|machine| {
@@ -288,8 +290,9 @@ pub fn consumer_info(
             names,
             created,
             &consumer.config,
-            &consumer.state,
-            live,
+            // What was delivered shows at once, not when the log has it.
+            working_copy.as_ref().unwrap_or(&consumer.state),
+            live.unwrap_or_default(),
             now_ns,
         );
         if let Some(config) = &mut info.config {
@@ -300,9 +303,11 @@ pub fn consumer_info(
     })
 }
 
-fn live_info(asset: &Asset, name: &str) -> Option<jetstream::consumer::info::LiveInfo> {
+/// What delivery knows about a consumer, and its copy of the state.
+fn live_consumer(asset: &Asset, name: &str) -> Option<(LiveInfo, State)> {
     let live = asset.live()?;
     live.with_consumers(asset, |consumers| {
-        Some(consumers.delivery(name)?.live_info())
+        let delivery = consumers.delivery(name)?;
+        Some((delivery.live_info(), delivery.state().clone()))
     })
 }

@@ -8,7 +8,7 @@ use jetstream::api::stream::{
     ConfigRequest, CreateResponse, InfoRequest, InfoResponse, ListRequest, NamesResponse,
     PurgeRequest, PurgeResponse, StreamInfo,
 };
-use jetstream::api::{ApiRequest, LIST_PAGE, NAMES_PAGE, Paged, Verb, respond};
+use jetstream::api::{ApiRequest, ClusterInfo, LIST_PAGE, NAMES_PAGE, Paged, Verb, respond};
 use jetstream::command::Action;
 use jetstream::config::{StreamSubjects, validate_create, validate_update};
 use jetstream::stream::Answer;
@@ -247,7 +247,13 @@ pub async fn purge(asset: &Arc<Asset>, job: &Job) -> Outcome {
 
 /// Everything the API tells about a stream led here.
 pub fn stream_info(engine: &Engine, asset: &Asset) -> StreamInfo {
-    let cluster = leaders::cluster_info(engine, asset);
+    // Who asks a server of its own learns its name this way, too.
+    let cluster = leaders::cluster_info(engine, asset).or_else(|| {
+        Some(ClusterInfo {
+            leader: engine.env().options.server_name.clone(),
+            ..ClusterInfo::default()
+        })
+    });
     asset.read(|machine| {
         let mut config = machine.config().clone();
         shown::add_levels(&mut config.metadata);
