@@ -323,9 +323,10 @@ impl Delivery {
     fn keep_time(&mut self, now_ns: i64, source: &dyn MessageSource, out: &mut Vec<Action>) {
         self.pace.see(now_ns);
         let last = (self.state.delivered().consumer_seq, self.next_seq - 1);
+        let is_stalled = self.is_stalled() && self.redelivery.queued() == 0;
         match &mut self.mode {
             Mode::Pull(pulls) => {
-                if let Some(used_ns) = pulls.keep_time(now_ns, last, source, out) {
+                if let Some(used_ns) = pulls.keep_time(now_ns, last, is_stalled, source, out) {
                     self.last_used_ns = self.last_used_ns.max(used_ns);
                 }
             }

@@ -227,11 +227,13 @@ impl Pulls {
         })
     }
 
-    /// Expires requests and sends heartbeats. Returns when a request expired last.
+    /// Expires requests and sends heartbeats. Returns when a request expired last. While the
+    /// consumer is stalled, requests that do not wait end when they would be sent a heartbeat.
     pub(super) fn keep_time(
         &mut self,
         now_ns: i64,
         last: (u64, u64),
+        is_stalled: bool,
         source: &dyn MessageSource,
         out: &mut Vec<Action>,
     ) -> Option<i64> {
@@ -242,6 +244,9 @@ impl Pulls {
             return None;
         }
         let expired_ns = self.expire(now_ns, out);
+        if is_stalled {
+            self.end_of_stream(out);
+        }
         self.remove_uninterested(source);
         for waiting in &mut self.waiting {
             if waiting

@@ -89,6 +89,20 @@ fn a_request_that_does_not_wait_yields_to_those_before() {
 }
 
 #[test]
+fn a_request_that_does_not_wait_for_messages_does_not_wait_for_acks_either() {
+    let mut bench = Bench::new(
+        ConsumerConfig {
+            max_ack_pending: 1,
+            ..explicit()
+        },
+        3,
+    );
+    let request = r#"{"batch":3,"no_wait":true,"expires":5000000000,"idle_heartbeat":1000000000}"#;
+    assert_eq!(bench.pull(request, "r"), ["r <- 1.1.1/2"]);
+    assert_eq!(bench.after(SECOND), ["r: 404 No Messages"]);
+}
+
+#[test]
 fn byte_limits_end_a_request() {
     // Subject 1, payload 7, and an ack subject of 21 bytes: 29 bytes each.
     let too_large = "409 Message Size Exceeds MaxBytes; Pending-Messages: 8; Pending-Bytes: 12";
