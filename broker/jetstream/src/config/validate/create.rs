@@ -11,6 +11,9 @@ pub fn validate_create(config: &StreamConfig, context: &Context) -> Result<Strea
     if config.sealed {
         refuse("stream configuration for create can not be sealed")?;
     }
+    if config.mirror_direct && config.mirror.is_none() {
+        refuse("stream has no mirror but does have mirror direct")?;
+    }
     let config = complete(config, context)?;
     if config.num_replicas > 1 && !context.clustered {
         return Err(ApiError::STREAM_REPLICAS_NOT_SUPPORTED);

@@ -142,6 +142,11 @@ fn wrong_configurations_are_refused_with_the_server_s_words() {
              {{wildcard(2)}}: [2]",
         ),
         (
+            r#""mirror_direct":true"#,
+            10052,
+            "stream has no mirror but does have mirror direct",
+        ),
+        (
             r#""sealed":true"#,
             10052,
             "stream configuration for create can not be sealed",
