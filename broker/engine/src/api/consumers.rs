@@ -120,12 +120,6 @@ fn prepared(
 
 /// The durable names in the subject and in the body must say the same.
 fn check_names(config: &ConsumerConfig, request: &ApiRequest<'_>) -> Result<(), ApiError> {
-    if !config.durable_name.is_empty()
-        && !config.name.is_empty()
-        && config.durable_name != config.name
-    {
-        return Err(ApiError::CONSUMER_CREATE_DURABLE_AND_NAME_MISMATCH);
-    }
     if request.verb == Verb::ConsumerDurableCreate {
         if config.durable_name.is_empty() {
             return Err(ApiError::CONSUMER_DURABLE_NAME_NOT_SET);
