@@ -103,9 +103,15 @@ impl Asset {
                     tracing::error!(%error, "stream replica stopped: its message store failed");
                     break;
                 }
-                let waiter = command
+                let mut waiter = command
                     .proposal
                     .and_then(|id| self.proposals.lock().take(id));
+                if state.machine.config().no_ack
+                    && let Some(Waiter::Publishers(replies)) = &mut waiter
+                {
+                    // Publishers to such a stream may have used a reply subject of their own.
+                    replies.fill(None);
+                }
                 outcome.take(&self.acks, waiter, &mut effects);
             }
         }
