@@ -15,7 +15,8 @@ const MAX_TTLS: usize = 256 * 1024 * 1024;
 /// The deadline of a message that never expires.
 const NEVER: i64 = i64::MAX;
 
-/// Messages with a time to live of their own; the stream's age limit does not concern them.
+/// Messages with a time to live of their own. The stream's age limit concerns them, too, unless
+/// they never expire.
 #[derive(Debug, Default)]
 pub(super) struct Ttls {
     by_seq: BTreeMap<u64, i64>,
@@ -52,6 +53,11 @@ impl Ttls {
             self.by_seq.pop_first();
             self.by_deadline.remove(&(deadline, seq));
         }
+    }
+
+    /// Whether the stream's age limit does not concern the message.
+    fn outlives_stream(&self, seq: u64) -> bool {
+        self.by_seq.get(&seq) == Some(&NEVER)
     }
 
     /// Takes a message whose deadline has come.
@@ -146,7 +152,7 @@ impl StreamMachine {
         Ok(())
     }
 
-    /// Removes messages below `keep_from`, but not those that have their own time to live.
+    /// Removes messages below `keep_from`, but not those that never expire.
     fn expire_below(
         &mut self,
         keep_from: u64,
@@ -155,7 +161,7 @@ impl StreamMachine {
         let everything = Filters::everything();
         let mut next = self.store.next_matching(&everything, self.aged_below);
         while let Some(seq) = next.filter(|seq| *seq < keep_from) {
-            if !self.ttls.by_seq.contains_key(&seq) {
+            if !self.ttls.outlives_stream(seq) {
                 self.expire_message(seq, changes)?;
             }
             next = self.store.next_matching(&everything, seq + 1);

@@ -111,12 +111,15 @@ fn a_message_can_have_its_own_time_to_live() {
     stream.now_ns += 2 * SECOND;
     stream.apply(Action::Tick);
     assert_eq!(stream.seqs(), [2, 3, 4]);
+    // The stream's age limit ends the long one early.
     stream.now_ns += 20 * SECOND;
     stream.apply(Action::Tick);
-    assert_eq!(stream.seqs(), [2, 4]);
+    assert_eq!(stream.seqs(), [2]);
+    assert_eq!(stream.machine.next_expiry_ns(), Some(61 * SECOND));
     stream.now_ns += 60 * SECOND;
     stream.apply(Action::Tick);
     assert_eq!(stream.seqs(), [2]);
+    assert_eq!(stream.machine.next_expiry_ns(), None);
 }
 
 #[test]
@@ -160,6 +163,21 @@ fn the_last_message_of_a_subject_leaves_a_marker_when_it_expires() {
     let effects = stream.apply(Action::Tick);
     assert_eq!(effects, [Effect::Removed(1..=3)]);
     assert_eq!(stream.seqs(), [4]);
+}
+
+#[test]
+fn a_long_time_to_live_does_not_keep_a_subject_from_its_marker() {
+    let mut stream = limited(|config| {
+        config.max_age_ns = 2 * SECOND;
+        config.allow_msg_ttl = true;
+        config.allow_rollup_hdrs = true;
+        config.subject_delete_marker_ttl_ns = 2 * SECOND;
+    });
+    stream.publish("a", &[("Nats-TTL", "20s")], "").unwrap();
+    stream.put("a");
+    stream.now_ns += 2 * SECOND;
+    stream.apply(Action::Tick);
+    assert_eq!(stream.seqs(), [3]);
 }
 
 #[test]
