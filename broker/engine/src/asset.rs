@@ -146,6 +146,10 @@ impl Asset {
         self.state.read().failed.clone()
     }
 
+    pub fn weak(&self) -> Weak<Asset> {
+        self.this.clone()
+    }
+
     pub fn live(&self) -> Option<Arc<Live>> {
         self.live.lock().clone()
     }

@@ -9,6 +9,13 @@ use bytes::Bytes;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubscriptionId(pub u64);
 
+/// Names one watch of [`Bus::watch_interest`] until it is given back to [`Bus::unwatch_interest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WatchId(pub u64);
+
+/// Called on the task that read the subscription from its connection, so it only queues work.
+pub type InterestWatcher = Arc<dyn Fn() + Send + Sync>;
+
 /// A message that reached a subscription. Borrowed: a handler copies what it keeps.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
@@ -62,4 +69,10 @@ pub trait Bus: Send + Sync {
     fn publish(&self, account: &str, messages: &[Outgoing]);
     /// Whether any client of the cluster subscribes to `subject` (with `queue`, in that group).
     fn has_interest(&self, account: &str, subject: &str) -> bool;
+    /// Calls `watcher` whenever the answer of [`Bus::has_interest`] may have changed. A bus that
+    /// cannot tell is asked again now and then instead.
+    fn watch_interest(&self, _: &str, _: &str, _: InterestWatcher) -> Option<WatchId> {
+        None
+    }
+    fn unwatch_interest(&self, _: WatchId) {}
 }

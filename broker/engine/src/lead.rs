@@ -6,6 +6,7 @@
 
 mod consumers;
 mod events;
+mod interest;
 mod subscriptions;
 
 use std::collections::VecDeque;

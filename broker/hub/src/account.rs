@@ -74,6 +74,7 @@ struct Index {
 #[derive(Default)]
 struct Watches {
     by_subject: HashMap<Vec<u8>, Vec<(WatchId, InterestWatcher)>>,
+    subjects: HashMap<WatchId, Vec<u8>>,
 }
 
 impl Account {
@@ -199,6 +200,7 @@ impl Account {
 
     pub(crate) fn watch(&self, id: WatchId, subject: &[u8], watcher: InterestWatcher) {
         let mut watches = self.watches.lock();
+        watches.subjects.insert(id, subject.to_vec());
         watches
             .by_subject
             .entry(subject.to_vec())
@@ -208,14 +210,16 @@ impl Account {
 
     pub(crate) fn unwatch(&self, id: WatchId) -> bool {
         let mut watches = self.watches.lock();
-        let mut found = false;
-        watches.by_subject.retain(|_, watchers| {
-            let before = watchers.len();
+        let Some(subject) = watches.subjects.remove(&id) else {
+            return false;
+        };
+        if let Some(watchers) = watches.by_subject.get_mut(&subject) {
             watchers.retain(|(watch, _)| *watch != id);
-            found |= watchers.len() != before;
-            !watchers.is_empty()
-        });
-        found
+            if watchers.is_empty() {
+                watches.by_subject.remove(&subject);
+            }
+        }
+        true
     }
 
     fn notify_watchers(&self, filter: &[u8]) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use engine::bus::{Bus, Handler, Incoming, Outgoing, SubscriptionId};
+use engine::bus::{Bus, Handler, Incoming, InterestWatcher, Outgoing, SubscriptionId, WatchId};
 use hub::{Account, Delivery, Hub, Publish};
 use parking_lot::RwLock;
 
@@ -57,6 +57,20 @@ impl Bus for HubBus {
 
     fn has_interest(&self, account: &str, subject: &str) -> bool {
         self.hub.has_interest(&self.account(account), subject)
+    }
+
+    fn watch_interest(
+        &self,
+        account: &str,
+        subject: &str,
+        watcher: InterestWatcher,
+    ) -> Option<WatchId> {
+        let id = self.hub.watch_interest(account, subject, watcher);
+        Some(WatchId(id.0))
+    }
+
+    fn unwatch_interest(&self, id: WatchId) {
+        self.hub.unwatch_interest(hub::WatchId(id.0));
     }
 }
 

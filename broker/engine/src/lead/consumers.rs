@@ -13,6 +13,7 @@ use jetstream::consumer::{Action, Delivery, End, Setup, status};
 use messages::Filters;
 
 use super::LiveEvent;
+use super::interest::InterestWatch;
 use crate::asset::Asset;
 use crate::bus::Outgoing;
 use crate::inbox::{Request, RequestKind};
@@ -45,6 +46,8 @@ struct Consumer {
     delivery: Delivery,
     filters: Filters,
     deadline_ns: Option<i64>,
+    /// Watches the deliver subject of a push consumer.
+    interest: Option<InterestWatch>,
 }
 
 /// Progress for the log, and whom to tell once it is in there.
@@ -99,6 +102,9 @@ impl Consumers {
                 LiveEvent::ConsumerChanged(name) => self.open(asset, &name),
                 LiveEvent::ConsumerDeleted(name) => self.close(asset, &name, &mut out),
                 LiveEvent::ConfigUpdated => self.config_changed = true,
+                LiveEvent::InterestChanged(name) => {
+                    self.check_push_interest(asset, &name, asset.env.now_ns());
+                }
             }
         }
         self.grow(asset, grown);
@@ -140,10 +146,12 @@ impl Consumers {
                     delivery,
                     filters,
                     deadline_ns: None,
+                    interest: None,
                 };
                 self.by_name.insert(name.to_owned(), consumer);
             }
         });
+        self.watch_push_interest(asset, name);
         self.check_push_interest(asset, name, now_ns);
         self.ready.insert(name.to_owned());
     }
@@ -406,6 +414,18 @@ impl Consumers {
         }
     }
 
+    fn watch_push_interest(&mut self, asset: &Asset, name: &str) {
+        let Some(consumer) = self.by_name.get_mut(name) else {
+            return;
+        };
+        let config = consumer.delivery.config().clone();
+        let subject = &config.deliver_subject;
+        let watched = consumer.interest.as_ref();
+        if config.is_push() && !watched.is_some_and(|watch| watch.is_for(subject)) {
+            consumer.interest = Some(InterestWatch::open(asset, name, subject));
+        }
+    }
+
     fn check_push_interest(&mut self, asset: &Asset, name: &str, now_ns: i64) {
         let Some(consumer) = self.by_name.get_mut(name) else {
             return;
@@ -413,6 +433,9 @@ impl Consumers {
         let config = consumer.delivery.config().clone();
         if !config.is_push() {
             return;
+        }
+        if let Some(watch) = &consumer.interest {
+            watch.look();
         }
         let interest = has_interest(asset, config.deliver_subject.as_bytes());
         let was_bound = consumer.delivery.live_info().push_bound;

@@ -7,11 +7,16 @@ use jetstream::Effect;
 /// A change that live deliveries have to follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LiveEvent {
-    NewMessages { first_seq: u64, last_seq: u64 },
+    NewMessages {
+        first_seq: u64,
+        last_seq: u64,
+    },
     Removed(RangeInclusive<u64>),
     ConsumerChanged(String),
     ConsumerDeleted(String),
     ConfigUpdated,
+    /// Somebody may have started or stopped to listen where this consumer delivers.
+    InterestChanged(String),
 }
 
 impl LiveEvent {
