@@ -158,7 +158,7 @@ impl Broker {
         })?;
         self.world.network.plug(consensus, engine.clone());
         engine.enable_account(ACCOUNT, AccountLimits::default());
-        let cluster = Dice::of(self.setup.seed ^ node.0, "cluster").next() ^ self.lives;
+        let cluster = Dice::of(self.setup.seed ^ node.0, "cluster").draw() ^ self.lives;
         let founding = Founding::new(name(node), self.setup.nodes.len(), SETTLE, cluster);
         engine.start_clustered(start, founding, identity);
         let writer = tokio::spawn(disk::write(wal.clone(), self.pace.clone()));
@@ -236,7 +236,7 @@ impl Broker {
             store_dir: STORE.into(),
             max_file_bytes: 1 << 30,
             max_memory_bytes: 1 << 30,
-            start_id: Dice::of(self.setup.seed ^ self.lives, "start").next(),
+            start_id: Dice::of(self.setup.seed ^ self.lives, "start").draw(),
         }
     }
 

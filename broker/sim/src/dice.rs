@@ -14,12 +14,12 @@ impl Dice {
     pub fn of(seed: u64, part: &str) -> Self {
         let mut dice = Dice(seed);
         for byte in part.bytes() {
-            dice.0 = dice.next() ^ u64::from(byte);
+            dice.0 = dice.draw() ^ u64::from(byte);
         }
         dice
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -28,7 +28,7 @@ impl Dice {
 
     /// A number below `sides`, which must not be 0.
     pub fn roll(&mut self, sides: u64) -> u64 {
-        self.next() % sides
+        self.draw() % sides
     }
 
     /// A number from `low` to `high`, both included.
