@@ -5,8 +5,8 @@ mod formation;
 mod housekeeping;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use consensus::formation::Identity;
@@ -48,6 +48,7 @@ pub(crate) struct Shared {
     ready: watch::Sender<bool>,
     founding: Mutex<Option<Founding>>,
     identity: Mutex<Option<Identity>>,
+    system_account: OnceLock<String>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -80,6 +81,7 @@ impl Engine {
             ready: watch::Sender::new(false),
             founding: Mutex::default(),
             identity: Mutex::default(),
+            system_account: OnceLock::new(),
             tasks: Mutex::default(),
         });
         Ok((Engine { shared }, Start { changes, waiting }))
@@ -138,8 +140,14 @@ impl Engine {
 
     /// Serves the calls that only users of the system account may make.
     pub fn enable_system_account(&self, name: &str) {
+        self.shared.system_account.set(name.to_owned()).ok();
         // They last as long as the server.
         api::subscribe_system(&self.shared.env, name, &self.shared.jobs);
+    }
+
+    /// The system account, empty if the server has none.
+    pub fn system_account(&self) -> &str {
+        self.shared.system_account.get().map_or("", String::as_str)
     }
 
     /// Takes JetStream away from an account. Its streams stay and come back with it.

@@ -38,6 +38,8 @@ const MAX_WAITING_PROGRESS: usize = 1024;
 
 /// The leader's working set; dropped with the leadership.
 pub struct Live {
+    /// When it became the leader, nanoseconds since 1970.
+    pub since_ns: i64,
     pub inbox: Inbox,
     consumers: Mutex<Consumers>,
     events: Mutex<Vec<LiveEvent>>,
@@ -88,6 +90,7 @@ fn begin(asset: &Arc<Asset>, term: u64) -> Arc<Live> {
     let (account, stream) = asset.key();
     tracing::debug!(account, stream, term, "leading stream");
     let live = Arc::new(Live {
+        since_ns: asset.env.now_ns(),
         inbox: Inbox::default(),
         consumers: Mutex::default(),
         events: Mutex::default(),

@@ -61,6 +61,12 @@ pub struct ClusterInfo {
     pub leader: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader_since: Option<Timestamp>,
+    /// Whether replication counts as traffic of the system account.
+    #[serde(skip_serializing_if = "is_default")]
+    pub system_account: bool,
+    /// The account that replication counts for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub traffic_account: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<PeerInfo>,
 }

@@ -9,6 +9,7 @@ use jetstream::api::{
     ApiRequest, ClusterInfo, PeerInfo, PeerRequest, SUCCESS, StepDownRequest, Verb,
 };
 use jetstream::config::Placement;
+use jetstream::timestamp::Timestamp;
 
 use super::{Job, Outcome, optional, placing};
 use crate::asset::Asset;
@@ -45,7 +46,9 @@ pub fn cluster_info(engine: &Engine, asset: &Asset) -> Option<ClusterInfo> {
         leader: leader
             .map(|node| engine.server_name(node))
             .unwrap_or_default(),
-        leader_since: None,
+        leader_since: asset.live().map(|live| Timestamp(live.since_ns)),
+        system_account: !engine.system_account().is_empty(),
+        traffic_account: engine.system_account().to_owned(),
         replicas: replicas.collect(),
     })
 }
