@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 
-pub use validate::{Context, Limits, StreamSubjects, validate_create, validate_update};
+pub use validate::{
+    Context, Limits, StreamSubjects, check_consumers, validate_create, validate_update,
+};
 
 /// How long messages are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use jetstream::api::stream::{
 };
 use jetstream::api::{ApiRequest, ClusterInfo, LIST_PAGE, NAMES_PAGE, Paged, Verb, respond};
 use jetstream::command::Action;
-use jetstream::config::{StreamSubjects, validate_create, validate_update};
+use jetstream::config::{StreamSubjects, check_consumers, validate_create, validate_update};
 use jetstream::stream::Answer;
 use jetstream::timestamp::Timestamp;
 use jetstream::{ApiError, StreamConfig};
@@ -93,7 +93,8 @@ pub async fn update(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Out
         Ok(config) => config,
         Err(error) => return error.into(),
     };
-    let checked = account::check_room_for_stream(engine, &job.account, &config, Some(&old.config));
+    let checked = account::check_room_for_stream(engine, &job.account, &config, Some(&old.config))
+        .and_then(|()| check_consumers_of(engine, &job.account, &config));
     if let Err(error) = checked {
         return error.into();
     }
@@ -118,6 +119,23 @@ pub async fn update(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Out
             reply: Some(job.reply_to()),
         },
     )
+}
+
+/// Existing consumers must keep within the stream's new limits for them, as far as this server
+/// knows them: one without a replica of the stream does not.
+fn check_consumers_of(
+    engine: &Engine,
+    account: &str,
+    config: &StreamConfig,
+) -> Result<(), ApiError> {
+    let Some(asset) = engine.asset(account, &config.name) else {
+        return Ok(());
+    };
+    asset.read(|machine| {
+        let consumers = machine.consumers().iter();
+        let configs = consumers.map(|(name, consumer)| (name.as_str(), &consumer.config));
+        check_consumers(&config.consumer_limits, configs)
+    })
 }
 
 pub fn delete(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Outcome {

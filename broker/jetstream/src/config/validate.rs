@@ -9,7 +9,7 @@ mod tests;
 mod update;
 
 pub use create::validate_create;
-pub use update::validate_update;
+pub use update::{check_consumers, validate_update};
 
 /// Most replicas of a stream.
 pub const MAX_REPLICAS: i64 = 5;

@@ -1,5 +1,6 @@
 use super::*;
-use crate::config::{Discard, Retention, Storage};
+use crate::config::{ConsumerLimits, Discard, Retention, Storage};
+use crate::consumer::ConsumerConfig;
 
 fn parsed(fields: &str) -> StreamConfig {
     serde_json::from_str(&format!("{{\"name\":\"Z\",{fields}}}")).unwrap()
@@ -334,4 +335,27 @@ fn sealing_closes_a_stream_for_good() {
         error.description,
         "stream configuration update can not unseal a sealed stream"
     );
+}
+
+#[test]
+fn limits_for_consumers_may_not_be_below_what_consumers_use() {
+    let consumer = |max_ack_pending, inactive_threshold_ns| ConsumerConfig {
+        max_ack_pending,
+        inactive_threshold_ns,
+        ..ConsumerConfig::default()
+    };
+    let (few, many, brief) = (consumer(10, 0), consumer(1000, 0), consumer(10, 3));
+    let consumers = [("few", &few), ("many", &many), ("brief", &brief)];
+    let check = |max_ack_pending, inactive_threshold_ns| {
+        let limits = ConsumerLimits {
+            max_ack_pending,
+            inactive_threshold_ns,
+        };
+        check_consumers(&limits, consumers.into_iter()).map_err(|error| error.description)
+    };
+    assert_eq!(check(0, 0), Ok(()));
+    assert_eq!(check(1000, 3), Ok(()));
+    let refusal = |names| Err(format!("change to limits violates consumers: {names}").into());
+    assert_eq!(check(10, 0), refusal("many"));
+    assert_eq!(check(10, 2), refusal("many, brief"));
 }

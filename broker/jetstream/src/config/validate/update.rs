@@ -2,7 +2,8 @@
 
 use super::create::complete;
 use super::*;
-use crate::config::{Discard, Retention};
+use crate::config::{ConsumerLimits, Discard, Retention};
+use crate::consumer::ConsumerConfig;
 
 /// Checks a configuration that is to replace `old`, and returns it with its defaults filled in.
 ///
@@ -30,6 +31,31 @@ pub fn validate_update(
     }
     check_overlap(&config, context)?;
     Ok(config)
+}
+
+/// Refuses limits for consumers that existing consumers already exceed.
+///
+/// # Errors
+/// [`ApiError::stream_update`] with the names of those consumers.
+pub fn check_consumers<'a>(
+    limits: &ConsumerLimits,
+    consumers: impl Iterator<Item = (&'a str, &'a ConsumerConfig)>,
+) -> Result<(), ApiError> {
+    let exceeds = |limit: i64, value: i64| limit > 0 && value > limit;
+    let violated: Vec<&str> = consumers
+        .filter(|(_, consumer)| {
+            exceeds(limits.max_ack_pending, consumer.max_ack_pending)
+                || exceeds(limits.inactive_threshold_ns, consumer.inactive_threshold_ns)
+        })
+        .map(|(name, _)| name)
+        .collect();
+    if violated.is_empty() {
+        return Ok(());
+    }
+    let names = violated.join(", ");
+    Err(ApiError::stream_update(format_args!(
+        "change to limits violates consumers: {names}"
+    )))
 }
 
 /// What can not be changed at all, or not be taken back.
