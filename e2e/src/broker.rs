@@ -140,10 +140,13 @@ impl Broker {
 
     /// Waits until the log contains `text`.
     pub async fn logs(&self, text: &str) {
-        until(&format!("log of {} says {text:?}", self.setup.name), async || {
-            let log = self.log();
-            if log.contains(text) { Ok(()) } else { Err(log) }
-        })
+        until(
+            &format!("log of {} says {text:?}", self.setup.name),
+            async || {
+                let log = self.log();
+                if log.contains(text) { Ok(()) } else { Err(log) }
+            },
+        )
         .await;
     }
 

@@ -98,9 +98,16 @@ impl Cluster {
         let replicas = until("all replicas are current", async || {
             let cluster = cluster_info(context, stream).await?;
             let leader = cluster.leader.clone().unwrap_or_default();
-            let is_current = cluster.replicas.iter().all(|peer| peer.current && !peer.offline);
+            let is_current = cluster
+                .replicas
+                .iter()
+                .all(|peer| peer.current && !peer.offline);
             let is_settled = !leader.is_empty() && !cluster.replicas.is_empty() && is_current;
-            if is_settled { Ok(leader) } else { Err(format!("{cluster:?}")) }
+            if is_settled {
+                Ok(leader)
+            } else {
+                Err(format!("{cluster:?}"))
+            }
         });
         self.number(&replicas.await)
     }

@@ -34,7 +34,10 @@ impl Ledger {
     pub fn payload(number: u64) -> Bytes {
         let mut text = format!("message {number} ");
         while text.len() < PAYLOAD_BYTES {
-            text.push_str(&format!("{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+            text.push_str(&format!(
+                "{:016x}",
+                number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ));
         }
         text.into()
     }
@@ -56,9 +59,15 @@ impl Ledger {
         let publish =
             context.publish_with_headers(subject.to_owned(), headers, Self::payload(number));
         let answer = tokio::time::timeout(ACK_TIMEOUT, async {
-            publish.await.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())
+            publish
+                .await
+                .map_err(|error| error.to_string())?
+                .await
+                .map_err(|error| error.to_string())
         });
-        let ack = answer.await.map_err(|_| "no acknowledgement".to_owned())??;
+        let ack = answer
+            .await
+            .map_err(|_| "no acknowledgement".to_owned())??;
         Ok(ack.sequence)
     }
 
@@ -123,7 +132,11 @@ impl Ledger {
                 (number, *sequence)
             })
             .collect();
-        assert_eq!(numbers.len(), read.messages.len(), "a message is there twice");
+        assert_eq!(
+            numbers.len(),
+            read.messages.len(),
+            "a message is there twice"
+        );
         let acked = self.acked.lock();
         let lost: Vec<_> = acked
             .iter()

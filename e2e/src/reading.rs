@@ -41,7 +41,10 @@ async fn read_batch(
     last: u64,
     messages: &mut Vec<(u64, Bytes)>,
 ) -> Result<(), String> {
-    let stream = context.get_stream(stream).await.map_err(|e| e.to_string())?;
+    let stream = context
+        .get_stream(stream)
+        .await
+        .map_err(|e| e.to_string())?;
     let consumer = stream
         .create_consumer(pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence {
@@ -68,7 +71,10 @@ async fn read_batch(
 }
 
 fn take(message: &Message, messages: &mut Vec<(u64, Bytes)>) {
-    let sequence = message.info().expect("it has an ack subject").stream_sequence;
+    let sequence = message
+        .info()
+        .expect("it has an ack subject")
+        .stream_sequence;
     let before = messages.last().map_or(0, |(sequence, _)| *sequence);
     assert!(sequence > before, "{sequence} came after {before}");
     messages.push((sequence, message.payload.clone()));

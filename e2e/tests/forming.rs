@@ -20,12 +20,18 @@ async fn three_fresh_brokers_form_a_cluster_though_they_come_one_after_the_other
     let context = jetstream::new(first.client().await);
     // Alone it must not found anything: the others might have.
     let alone = context.create_stream(replicated("EARLY")).await;
-    assert!(alone.is_err(), "a stream was created by one of three: {alone:?}");
+    assert!(
+        alone.is_err(),
+        "a stream was created by one of three: {alone:?}"
+    );
 
     let second = Broker::start(setups[1].clone()).await;
     let mut config = replicated("TWO");
     config.num_replicas = 1;
-    until("two of three serve", async || context.create_stream(config.clone()).await).await;
+    until("two of three serve", async || {
+        context.create_stream(config.clone()).await
+    })
+    .await;
 
     let third = Broker::start(setups[2].clone()).await;
     until("three of three serve", async || {
@@ -76,20 +82,31 @@ async fn a_broker_with_another_clusters_data_is_refused() {
     let context = jetstream::new(stranger.client().await);
     let mut config = replicated("THEIRS");
     config.num_replicas = 1;
-    until("a cluster of one serves", async || context.create_stream(config.clone()).await).await;
+    until("a cluster of one serves", async || {
+        context.create_stream(config.clone()).await
+    })
+    .await;
     stranger.stop().await;
 
     let mut setups = Cluster::setups(3, files.path());
     let first = Broker::start(setups[0].clone()).await;
     let second = Broker::start(setups[1].clone()).await;
     let context = jetstream::new(first.client().await);
-    until("a cluster of two serves", async || context.create_stream(config.clone()).await).await;
+    until("a cluster of two serves", async || {
+        context.create_stream(config.clone()).await
+    })
+    .await;
     setups[2].store_dir = strangers[0].store_dir.clone();
     let third = Broker::start(setups[2].clone()).await;
-    third.logs("another cluster").await;
+    third
+        .logs("empty the store of the server that is to change sides")
+        .await;
     // The cluster lives on without it.
     config.name = "OURS".into();
     config.subjects = vec!["ours".into()];
-    until("the others still serve", async || context.create_stream(config.clone()).await).await;
+    until("the others still serve", async || {
+        context.create_stream(config.clone()).await
+    })
+    .await;
     drop((first, second, third));
 }

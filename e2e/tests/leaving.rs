@@ -18,7 +18,10 @@ async fn with_leader() -> (Cluster, Vec<String>) {
             num_replicas: 3,
             ..Default::default()
         };
-        until("stream is created", async || context.create_stream(config.clone()).await).await;
+        until("stream is created", async || {
+            context.create_stream(config.clone()).await
+        })
+        .await;
         if cluster.settled(&context, &config.name).await == 0 {
             led.push(config.name);
         }
@@ -39,7 +42,11 @@ async fn lead(cluster: &Cluster, name: &str) {
         let preferred = r#"{"placement":{"preferred":"n0"}}"#;
         let answer = client.request(subject, preferred.into()).await;
         let leader = cluster.settled(&context, name).await;
-        if leader == 0 { Ok(()) } else { Err(format!("{leader} leads, {answer:?}")) }
+        if leader == 0 {
+            Ok(())
+        } else {
+            Err(format!("{leader} leads, {answer:?}"))
+        }
     })
     .await;
 }

@@ -57,26 +57,53 @@ async fn fill(context: &Context, ledger: &Ledger) {
         })
         .await
         .expect("a bucket can be created");
-    bucket.put("colour", "blue".into()).await.expect("puts work");
-    bucket.put("colour", "green".into()).await.expect("puts work");
+    bucket
+        .put("colour", "blue".into())
+        .await
+        .expect("puts work");
+    bucket
+        .put("colour", "green".into())
+        .await
+        .expect("puts work");
 }
 
 async fn check(context: &Context, ledger: &Ledger) {
     let read = read_stream(context, "ORDERS").await;
     assert_eq!(read.messages.len(), MESSAGES);
     ledger.check(&read);
-    let stream = context.get_stream("ORDERS").await.expect("the stream is there");
-    let consumer: PullConsumer = stream.get_consumer("shop").await.expect("so is the consumer");
+    let stream = context
+        .get_stream("ORDERS")
+        .await
+        .expect("the stream is there");
+    let consumer: PullConsumer = stream
+        .get_consumer("shop")
+        .await
+        .expect("so is the consumer");
     let info = consumer.cached_info();
     assert_eq!(info.ack_floor.stream_sequence, ACKED as u64);
     assert_eq!(info.delivered.stream_sequence, TAKEN as u64);
     assert_eq!(info.num_ack_pending, TAKEN - ACKED);
     assert_eq!(info.num_pending, (MESSAGES - TAKEN) as u64);
 
-    let bucket = context.get_key_value("settings").await.expect("and the bucket");
-    let entry = bucket.entry("colour").await.expect("it answers").expect("with its key");
+    let bucket = context
+        .get_key_value("settings")
+        .await
+        .expect("and the bucket");
+    let entry = bucket
+        .entry("colour")
+        .await
+        .expect("it answers")
+        .expect("with its key");
     assert_eq!((entry.value.as_ref(), entry.revision), (&b"green"[..], 2));
-    assert_eq!(bucket.history("colour").await.expect("it has history").count().await, 2);
+    assert_eq!(
+        bucket
+            .history("colour")
+            .await
+            .expect("it has history")
+            .count()
+            .await,
+        2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
