@@ -235,6 +235,7 @@ async fn dispatch_to_stream(
         ConsumerInfo => consumers::info(engine, asset, request),
         ConsumerDelete => consumers::delete(engine, asset, request).await,
         ConsumerPause => consumers::pause(asset, job, request).await,
+        ConsumerReset => consumers::reset(engine, asset, job, request),
         _ => Outcome::Refused(ApiError::stream_general_error("not served by this version")),
     }
 }

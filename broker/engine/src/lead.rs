@@ -13,7 +13,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use consensus::{ProposeError, Role};
 use jetstream::command::{Action, ConsumerProgress};
 use jetstream::consumer::End;
@@ -197,7 +196,7 @@ async fn sleep(asset: &Asset, live: &Live, woken: tokio::sync::futures::Notified
 struct Outbox {
     publishes: Option<PublishBatch>,
     progress: consumers::Collected,
-    waiting: VecDeque<(Vec<ConsumerProgress>, Vec<Bytes>)>,
+    waiting: VecDeque<(Vec<ConsumerProgress>, Vec<Outgoing>)>,
 }
 
 impl Outbox {

@@ -7,13 +7,15 @@ use jetstream::stream::Answer;
 use jetstream::{ApiError, ProposalId};
 use tokio::sync::oneshot;
 
+use crate::bus::Outgoing;
+
 /// Who waits for a command to be applied.
 #[derive(Debug)]
 pub enum Waiter {
     /// Publishers, by position in the batch; `None` where no acknowledgement was asked for.
     Publishers(Vec<Option<Bytes>>),
-    /// Clients that want their consumer acknowledgement confirmed.
-    Confirmations(Vec<Bytes>),
+    /// What clients are told then: their consumer acknowledgement counts, their consumer is reset.
+    Confirmations(Vec<Outgoing>),
     /// An API request.
     Request(oneshot::Sender<Result<Answer, ApiError>>),
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use jetstream::ApiError;
 use jetstream::api::consumer::{
     CreateAction, CreateRequest, ListRequest, ListResponse, NamesResponse, PauseRequest,
-    PauseResponse,
+    PauseResponse, ResetRequest, ResetResponse,
 };
-use jetstream::api::{ApiRequest, ClusterInfo, LIST_PAGE, NAMES_PAGE, Paged, SUCCESS, Verb};
+use jetstream::api::{
+    ApiRequest, ClusterInfo, LIST_PAGE, NAMES_PAGE, Paged, SUCCESS, Verb, respond,
+};
 use jetstream::command::Action;
 use jetstream::consumer::{
     ConsumerConfig, ConsumerInfo, CreateLimits, LiveInfo, State, StreamFacts, config as rules,
@@ -17,6 +19,7 @@ use rand::Rng;
 
 use super::{Job, Outcome, account, leaders, optional, shown};
 use crate::asset::Asset;
+use crate::bus::Outgoing;
 use crate::engine::Engine;
 
 /// Letters of a name that the server chooses.
@@ -258,6 +261,36 @@ pub async fn pause(asset: &Arc<Asset>, job: &Job, request: &ApiRequest<'_>) -> O
         Some(Err(error)) => error.into(),
         None => Outcome::Silent,
     }
+}
+
+/// Starts a consumer again at another message. The answer comes when the log has it, so that no
+/// new leader of the stream goes back on it.
+pub fn reset(engine: &Engine, asset: &Arc<Asset>, job: &Job, request: &ApiRequest<'_>) -> Outcome {
+    let body: ResetRequest = match optional(&job.payload) {
+        Ok(body) => body,
+        Err(error) => return error.into(),
+    };
+    let Some(live) = asset.live() else {
+        return Outcome::Silent;
+    };
+    let name = request.consumer;
+    let started = live.with_consumers(asset, |consumers| consumers.reset(asset, name, body.seq));
+    let reset_seq = match started {
+        Some(Ok(reset_seq)) => reset_seq,
+        Some(Err(error)) => return error.into(),
+        None => return ApiError::CONSUMER_NOT_FOUND.into(),
+    };
+    let Some(info) = consumer_info(engine, asset, name) else {
+        return ApiError::CONSUMER_NOT_FOUND.into();
+    };
+    let response = respond(
+        request.verb.response_name(),
+        &ResetResponse { info, reset_seq },
+    );
+    let message = Outgoing::new(job.reply.clone(), response);
+    live.with_consumers(asset, |consumers| consumers.confirm(message));
+    live.inbox.wake.notify_one();
+    Outcome::Silent
 }
 
 fn respond_info(engine: &Engine, asset: &Asset, verb: Verb, name: &str) -> Outcome {

@@ -137,10 +137,7 @@ impl Outcome {
         let mut request = None;
         match waiter {
             Some(Waiter::Publishers(replies)) => publishers = replies,
-            Some(Waiter::Confirmations(replies)) => {
-                self.messages
-                    .extend(replies.into_iter().map(|to| Outgoing::new(to, "")));
-            }
+            Some(Waiter::Confirmations(replies)) => self.messages.extend(replies),
             Some(Waiter::Request(sender)) => request = Some(sender),
             None => {}
         }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use jetstream::StreamMachine;
 use jetstream::command::{Action as Command, ConsumerProgress};
 use jetstream::consumer::ack::AckSubject;
 use jetstream::consumer::delivery::Step;
 use jetstream::consumer::source::StoreSource;
-use jetstream::consumer::{Action, Delivery, End, Setup, status};
+use jetstream::consumer::{Action, Delivery, End, Setup, status, validate_reset};
+use jetstream::{ApiError, StreamMachine};
 use messages::Filters;
 
 use super::LiveEvent;
@@ -35,8 +35,8 @@ pub struct Consumers {
     /// Consumers that may have progress to be collected.
     touched: BTreeSet<String>,
     deadlines: BTreeSet<(i64, String)>,
-    /// Confirmations of acknowledgements, due when the progress collected with them is committed.
-    confirmations: Vec<Bytes>,
+    /// Confirmations of acknowledgements and resets, due when the progress collected with them is committed.
+    confirmations: Vec<Outgoing>,
     next_interest_check_ns: i64,
     next_inactivity_check_ns: i64,
     config_changed: bool,
@@ -54,7 +54,7 @@ struct Consumer {
 #[derive(Default)]
 pub struct Collected {
     pub progress: Vec<ConsumerProgress>,
-    pub confirmations: Vec<Bytes>,
+    pub confirmations: Vec<Outgoing>,
 }
 
 impl Collected {
@@ -223,6 +223,25 @@ impl Consumers {
                 self.ready.insert(name);
             }
         }
+    }
+
+    /// Starts a consumer again at `seq`, or after its ack floor if that is 0. Returns where it
+    /// starts; `None` if there is no such consumer. Say so to the client with
+    /// [`Consumers::confirm`].
+    pub fn reset(&mut self, asset: &Asset, name: &str, seq: u64) -> Option<Result<u64, ApiError>> {
+        let start = self.with_source(asset, name, |consumer, source| {
+            let delivery = &mut consumer.delivery;
+            let start = validate_reset(delivery.config(), delivery.state(), seq, source)?;
+            delivery.reset(start, source);
+            Ok(start)
+        });
+        self.ready.insert(name.to_owned());
+        start
+    }
+
+    /// Sends a message once all that happened so far is committed.
+    pub fn confirm(&mut self, message: Outgoing) {
+        self.confirmations.push(message);
     }
 
     /// Hands a client's request to its consumer.
@@ -511,7 +530,7 @@ fn perform(
     name: &str,
     actions: Vec<Action>,
     out: &mut Vec<Outgoing>,
-    confirmations: &mut Vec<Bytes>,
+    confirmations: &mut Vec<Outgoing>,
 ) {
     let mut ack_subjects = Vec::new();
     let first = out.len();
@@ -550,7 +569,7 @@ fn perform(
                     ..Outgoing::new(to, "")
                 });
             }
-            Action::ConfirmAck { reply } => confirmations.push(reply),
+            Action::ConfirmAck { reply } => confirmations.push(Outgoing::new(reply, "")),
             Action::Advisory(advisory) => {
                 out.push(crate::advisory::of_consumer(asset, name, &advisory));
             }
