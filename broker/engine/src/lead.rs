@@ -62,6 +62,27 @@ impl Live {
         }
         work(&mut consumers)
     }
+
+    /// The same, with the requests that clients sent before: who acknowledges and then asks finds
+    /// the acknowledgement counted.
+    pub fn with_settled_consumers<T>(
+        &self,
+        asset: &Asset,
+        work: impl FnOnce(&mut Consumers) -> T,
+    ) -> T {
+        let mut messages = Vec::new();
+        let outcome = self.with_consumers(asset, |consumers| {
+            for request in self.inbox.take_requests() {
+                consumers.request(asset, request, &mut messages);
+            }
+            work(consumers)
+        });
+        if !messages.is_empty() {
+            asset.env.bus.publish(&asset.account(), &messages);
+        }
+        self.inbox.wake.notify_one();
+        outcome
+    }
 }
 
 /// Leads the stream whenever this replica is told to, until the group ends.
@@ -153,10 +174,9 @@ fn round(asset: &Arc<Asset>, live: &Live, outbox: &mut Outbox) -> bool {
         }
         outbox.publish(asset, batch);
     }
-    let requests = live.inbox.take_requests();
     let mut messages = Vec::new();
     let busy = live.with_consumers(asset, |consumers| {
-        for request in requests {
+        for request in live.inbox.take_requests() {
             consumers.request(asset, request, &mut messages);
         }
         let busy = outbox.has_room() && consumers.run(asset, &mut messages);

@@ -274,7 +274,8 @@ pub fn reset(engine: &Engine, asset: &Arc<Asset>, job: &Job, request: &ApiReques
         return Outcome::Silent;
     };
     let name = request.consumer;
-    let started = live.with_consumers(asset, |consumers| consumers.reset(asset, name, body.seq));
+    let started =
+        live.with_settled_consumers(asset, |consumers| consumers.reset(asset, name, body.seq));
     let reset_seq = match started {
         Some(Ok(reset_seq)) => reset_seq,
         Some(Err(error)) => return error.into(),
@@ -333,7 +334,7 @@ pub fn consumer_info(
 /// What delivery knows about a consumer, and its copy of the state.
 fn live_consumer(asset: &Asset, name: &str) -> Option<(LiveInfo, State)> {
     let live = asset.live()?;
-    live.with_consumers(asset, |consumers| {
+    live.with_settled_consumers(asset, |consumers| {
         let delivery = consumers.delivery(name)?;
         Some((delivery.live_info(), delivery.state().clone()))
     })
