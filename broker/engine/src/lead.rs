@@ -11,9 +11,11 @@ mod subscriptions;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use consensus::{ProposeError, Role};
+use jetstream::ApiError;
 use jetstream::command::{Action, ConsumerProgress};
 use jetstream::consumer::End;
 use parking_lot::Mutex;
@@ -118,7 +120,24 @@ fn begin(asset: &Arc<Asset>, term: u64) -> Arc<Live> {
     // From here on the log's changes are noted; consumers that exist are taken from the state.
     asset.set_live(Some(live.clone()));
     live.consumers.lock().load(asset);
+    if !asset.env.is_clustered() {
+        forget_memory_consumers(asset);
+    }
     live
+}
+
+/// Removes the consumers that were in memory only before this server started. Their clients make
+/// new ones, and would otherwise get what the old ones deliver, too.
+fn forget_memory_consumers(asset: &Asset) {
+    let names: Vec<String> = asset.read(|machine| {
+        let consumers = machine.consumers().iter();
+        let in_memory = consumers.filter(|(_, consumer)| consumer.config.mem_storage);
+        in_memory.map(|(name, _)| name.clone()).collect()
+    });
+    for name in names {
+        // If this fails the consumer lives on until nobody has used it for long enough.
+        asset.propose(Action::DeleteConsumer { name }, None).ok();
+    }
 }
 
 fn end(asset: &Asset, live: &Live, why: End) {
@@ -249,15 +268,21 @@ impl Outbox {
     }
 
     fn publish(&mut self, asset: &Asset, batch: PublishBatch) {
+        if asset.is_account_full.load(Ordering::Relaxed) {
+            refuse(asset, &batch, ApiError::ACCOUNT_RESOURCES_EXCEEDED);
+            return;
+        }
         if asset.is_full() {
-            refuse_full(asset, &batch);
+            refuse(asset, &batch, ApiError::STORAGE_RESOURCES_EXCEEDED);
             return;
         }
         let waiter = Waiter::Publishers(batch.replies.clone());
         let action = Action::PublishBatch(batch.publishes.clone());
         match asset.propose(action, Some(waiter)) {
             Err(ProposeError::Busy) => self.publishes = Some(batch),
-            Err(ProposeError::Full) => refuse_full(asset, &batch),
+            Err(ProposeError::Full) => {
+                refuse(asset, &batch, ApiError::STORAGE_RESOURCES_EXCEEDED);
+            }
             // Without leadership nothing is acknowledged and the publisher tries again.
             _ => {}
         }
@@ -268,10 +293,9 @@ fn is_busy(outcome: Result<(), ProposeError>) -> bool {
     matches!(outcome, Err(ProposeError::Busy | ProposeError::Full))
 }
 
-/// Tells publishers that the device is full. Nothing else changes: the next publish is tried anew.
-fn refuse_full(asset: &Asset, batch: &PublishBatch) {
+/// Tells publishers why nothing was stored. Nothing else changes: the next publish is tried anew.
+fn refuse(asset: &Asset, batch: &PublishBatch, error: ApiError) {
     let mut refusal = Vec::new();
-    let error = jetstream::ApiError::STORAGE_RESOURCES_EXCEEDED;
     asset.acks.write(&Err(error), &mut refusal);
     let replies = batch.replies.iter().flatten();
     let out: Vec<Outgoing> = replies
