@@ -7,12 +7,14 @@ mod machine;
 mod places;
 mod snapshot;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use consensus::{Group, NodeId, ProposeError, Role};
 use jetstream::api::publish::PubAckWriter;
 use jetstream::command::Action;
+use jetstream::config::Storage;
 use jetstream::stream::Answer;
 use jetstream::{ApiError, Command, StreamConfig, StreamMachine};
 use messages::StoredMessage;
@@ -22,6 +24,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::env::Env;
 use crate::lead::Live;
 use crate::meta::{Assignment, ReplyTo, StreamKey};
+use crate::peer::Usage;
 use crate::proposals::{Proposals, Waiter};
 
 pub use places::is_volatile;
@@ -42,6 +45,8 @@ pub struct Asset {
     /// The leader's working set while this replica leads.
     live: Mutex<Option<Arc<Live>>>,
     this: Weak<Asset>,
+    /// The account has used up its storage: publishes are refused until it has room again.
+    pub is_account_full: AtomicBool,
     /// Writes the acknowledgements of publishes.
     pub acks: PubAckWriter,
     /// Something was applied: there is room for proposals again.
@@ -72,6 +77,7 @@ impl Asset {
         let node = env.node();
         Ok(Arc::new_cyclic(|this| Asset {
             this: this.clone(),
+            is_account_full: AtomicBool::new(false),
             acks: PubAckWriter::new(&assignment.config.name, &env.options.domain),
             proposals: Mutex::new(Proposals::new(node.0 ^ env.options.start_id)),
             assignment: RwLock::new(assignment),
@@ -201,6 +207,25 @@ impl Asset {
         let mut index = index.lock();
         *index += 1;
         self.apply_commands([(*index, command)].into_iter());
+    }
+
+    /// What the stream uses, with all its replicas.
+    pub fn usage(&self) -> Usage {
+        let replicas = self.assignment.read().replicas.len().max(1) as u64;
+        self.read(|machine| {
+            let bytes = machine.store().state().bytes * replicas;
+            let (file_bytes, memory_bytes) = match machine.config().storage {
+                Storage::File => (bytes, 0),
+                Storage::Memory => (0, bytes),
+            };
+            let consumers = machine.consumers().len() as u64;
+            Usage {
+                memory_bytes,
+                file_bytes,
+                streams: 1,
+                consumers,
+            }
+        })
     }
 
     /// Puts back a damaged message with a replica's copy.

@@ -255,19 +255,9 @@ impl Engine {
     pub fn local_usage(&self, account: &str) -> Usage {
         let mut usage = Usage::default();
         for asset in self.assets() {
-            if asset.account() != account || !asset.is_leader() {
-                continue;
+            if asset.account() == account && asset.is_leader() {
+                usage += asset.usage();
             }
-            let replicas = asset.assignment.read().replicas.len().max(1) as u64;
-            asset.read(|machine| {
-                let bytes = machine.store().state().bytes * replicas;
-                match machine.config().storage {
-                    jetstream::config::Storage::File => usage.file_bytes += bytes,
-                    jetstream::config::Storage::Memory => usage.memory_bytes += bytes,
-                }
-                usage.streams += 1;
-                usage.consumers += machine.consumers().len() as u64;
-            });
         }
         usage
     }

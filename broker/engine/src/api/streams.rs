@@ -241,6 +241,11 @@ pub fn info(engine: &Engine, asset: &Arc<Asset>, job: &Job) -> Outcome {
     let (paged, state) = asset.read(|machine| machine.info_state(&request));
     let mut info = stream_info(engine, asset);
     info.state = state;
+    // Who asks a server of its own learns its name this way, too.
+    info.cluster.get_or_insert_with(|| ClusterInfo {
+        leader: engine.env().options.server_name.clone(),
+        ..ClusterInfo::default()
+    });
     Outcome::respond(Verb::StreamInfo, &InfoResponse { paged, info })
 }
 
@@ -265,13 +270,7 @@ pub async fn purge(asset: &Arc<Asset>, job: &Job) -> Outcome {
 
 /// Everything the API tells about a stream led here.
 pub fn stream_info(engine: &Engine, asset: &Asset) -> StreamInfo {
-    // Who asks a server of its own learns its name this way, too.
-    let cluster = leaders::cluster_info(engine, asset).or_else(|| {
-        Some(ClusterInfo {
-            leader: engine.env().options.server_name.clone(),
-            ..ClusterInfo::default()
-        })
-    });
+    let cluster = leaders::cluster_info(engine, asset);
     asset.read(|machine| {
         let mut config = machine.config().clone();
         shown::add_levels(&mut config.metadata);
