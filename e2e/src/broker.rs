@@ -59,9 +59,9 @@ impl Setup {
                 .iter()
                 .map(|port| format!("\"nats://127.0.0.1:{port}\""))
                 .collect();
-            write!(
+            writeln!(
                 text,
-                "cluster {{ name: e2e, listen: \"127.0.0.1:{own}\", routes: [{}] }}\n",
+                "cluster {{ name: e2e, listen: \"127.0.0.1:{own}\", routes: [{}] }}",
                 routes.join(", ")
             )
             .expect("strings take everything");
