@@ -48,5 +48,5 @@ s/^│ nX\* │/│ nX │/
 s/^(│ │ │ [0-9]+ │ [0-9]+ │ [0-9]+ │ [0-9.]+ [KMi]*B │ [0-9.]+ [KMi]*B │ [0-9.]+ [KMi]*B │) [0-9]+ │/\1 REQUESTS │/
 s/^(│ nX) │ [A-Za-z0-9]{8,16} │/\1 │ PEER │/
 s/^(│ \$SYS │ 1 │).*/\1 NUMBERS/
-s/ (yes)? │ true │ true │ DURATION │/ LEADER │ true │ true │ DURATION │/
+s/^│ nX │ PEER │.*/│ nX │ PEER │ STATE/
 s/^│ [0-9]+ (│ NATS CLI Version.*│ DURATION │).*/│ CID \1 NUMBERS/

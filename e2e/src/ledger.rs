@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::reading::Read;
-use crate::wait::until;
+use crate::wait::{DEADLINE, until};
 
 /// Publishes of one load that wait for their acknowledgement at the same time.
 const IN_FLIGHT: usize = 16;
@@ -71,12 +71,15 @@ impl Ledger {
         Ok(ack.sequence)
     }
 
-    /// Publishes `count` messages, one after the other, and expects each to be acknowledged.
+    /// Publishes `count` messages and expects each to be acknowledged.
     pub async fn publish_all(&self, context: &Context, subject: &str, count: usize) {
         let is_over = AtomicBool::new(false);
-        futures::stream::iter(0..count)
-            .for_each_concurrent(IN_FLIGHT, |_| self.publish(context, subject, &is_over))
-            .await;
+        let goal = self.acked() + count;
+        let all = futures::stream::iter(0..count)
+            .for_each_concurrent(IN_FLIGHT, |_| self.publish(context, subject, &is_over));
+        if tokio::time::timeout(DEADLINE, all).await.is_err() {
+            panic!("{} of {goal} messages acknowledged", self.acked());
+        }
     }
 
     /// Publishes one message once.
