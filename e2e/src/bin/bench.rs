@@ -23,11 +23,14 @@ const IDLE_SUBSCRIPTIONS: usize = 4;
 const PAYLOAD_BYTES: usize = 128;
 const START_DEADLINE: Duration = Duration::from_secs(30);
 
+/// What one run measured, by the name of the figure.
+type Figures = Vec<(&'static str, f64)>;
+
 /// One benchmark: its name, the server's extra configuration, and what it measures.
 struct Scenario {
     name: &'static str,
     jetstream: &'static str,
-    run: fn(&Server) -> Outcome<Vec<(&'static str, f64)>>,
+    run: fn(&Server) -> Outcome<Figures>,
 }
 
 const SCENARIOS: &[Scenario] = &[
@@ -238,7 +241,7 @@ impl Client {
 }
 
 /// One publisher, some subscribers.
-fn flow(server: &Server, subscribers: usize) -> Outcome<Vec<(&'static str, f64)>> {
+fn flow(server: &Server, subscribers: usize) -> Outcome<Figures> {
     let messages = CORE_MESSAGES / subscribers;
     let mut readers = Vec::new();
     for _ in 0..subscribers {
@@ -280,7 +283,7 @@ fn flow(server: &Server, subscribers: usize) -> Outcome<Vec<(&'static str, f64)>
 }
 
 /// Memory of connections that do nothing.
-fn idle(server: &Server) -> Outcome<Vec<(&'static str, f64)>> {
+fn idle(server: &Server) -> Outcome<Figures> {
     let before = server.memory_kib()?;
     let mut held = Vec::new();
     for number in 0..IDLE_CONNECTIONS {
@@ -298,7 +301,7 @@ fn idle(server: &Server) -> Outcome<Vec<(&'static str, f64)>> {
 }
 
 /// Asynchronous publishes to a file stream.
-fn publish(server: &Server) -> Outcome<Vec<(&'static str, f64)>> {
+fn publish(server: &Server) -> Outcome<Figures> {
     let mut client = server.connect()?;
     client.send(b"SUB inbox.* 1\r\n")?;
     let config = r#"{"name":"BENCH","subjects":["js"],"storage":"file","num_replicas":1}"#;
