@@ -21,9 +21,17 @@ pub async fn bind(host: &str, port: Port, purpose: &str) -> anyhow::Result<TcpLi
         return Ok(listener);
     }
     let host = if host.is_empty() { "0.0.0.0" } else { host };
-    TcpListener::bind((host, port))
+    one_address(host, port)
         .await
         .with_context(|| format!("Error listening on port: {port}, {purpose} on {host}"))
+}
+
+/// A name can have addresses of both families. The first of IPv4 is taken if there is one: that is
+/// where clients of `localhost` look.
+async fn one_address(host: &str, port: u16) -> std::io::Result<TcpListener> {
+    let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    TcpListener::bind(&addresses[..]).await
 }
 
 fn both_families(port: u16) -> std::io::Result<TcpListener> {
@@ -53,6 +61,12 @@ mod tests {
                 listener.accept().await.unwrap();
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_means_its_address_of_ipv4() {
+        let listener = bind("localhost", Port::Random, "tests").await.unwrap();
+        assert!(listener.local_addr().unwrap().is_ipv4());
     }
 
     #[tokio::test]
