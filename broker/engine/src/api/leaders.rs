@@ -22,6 +22,12 @@ pub fn cluster_info(engine: &Engine, asset: &Asset) -> Option<ClusterInfo> {
     let assignment = asset.assignment.read().clone();
     let leader = asset.leader();
     let known = asset.group().map(Group::replicas).unwrap_or_default();
+    // A replica that does not vote yet has everything, but nothing can rely on it.
+    let voters = asset.group().map(|group| group.members().voters);
+    let is_settled = voters.is_some_and(|voters| {
+        voters.len() == assignment.replicas.len()
+            && assignment.replicas.iter().all(|node| voters.contains(node))
+    });
     let others = assignment
         .replicas
         .iter()
@@ -30,7 +36,7 @@ pub fn cluster_info(engine: &Engine, asset: &Asset) -> Option<ClusterInfo> {
         let status = known.iter().find(|replica| replica.node == *node);
         PeerInfo {
             name: engine.server_name(*node),
-            current: status.is_some_and(|status| status.current),
+            current: is_settled && status.is_some_and(|status| status.current),
             offline: !engine.env().peers.is_online(*node),
             active_ns: status
                 .and_then(|status| status.last_seen_ns)
