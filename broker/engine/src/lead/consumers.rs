@@ -180,13 +180,20 @@ impl Consumers {
             return;
         };
         asset.read(|machine| {
+            // The stream may have grown further since: counting goes to its end, once.
+            let end_seq = machine.store().state().last_seq.max(last_seq);
             for (name, consumer) in &mut self.by_name {
-                let matching = if consumer.filters.is_everything() {
-                    last_seq + 1 - first_seq
+                let delivery = &consumer.delivery;
+                let news = delivery.counted_to() + 1;
+                let first_seq = first_seq.max(news).max(delivery.state().next_seq());
+                let matching = if first_seq > end_seq {
+                    0
+                } else if consumer.filters.is_everything() {
+                    end_seq + 1 - first_seq
                 } else {
                     machine.store().count_matching(&consumer.filters, first_seq)
                 };
-                consumer.delivery.new_messages(last_seq, matching);
+                consumer.delivery.new_messages(end_seq, matching);
                 if matching > 0 {
                     self.ready.insert(name.clone());
                 }

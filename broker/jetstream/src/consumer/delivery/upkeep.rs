@@ -16,6 +16,11 @@ use super::{Delivery, Mode};
 const REASON_REMOVED: &str = "Unacknowledged message was deleted";
 
 impl Delivery {
+    /// The stream is taken account of up to here: later messages are news.
+    pub fn counted_to(&self) -> u64 {
+        self.counted_to
+    }
+
     /// Tells that the stream grew to `last_seq`, and how many of the new messages match. Call it
     /// before [`run`](Delivery::run) sees them.
     pub fn new_messages(&mut self, last_seq: u64, matching: u64) {
