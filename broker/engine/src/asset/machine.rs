@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use consensus::{Machine, MachineError, Role, SnapshotReader, SnapshotWriter};
 use jetstream::api::publish::PubAckWriter;
-use jetstream::{Command, Effect};
+use jetstream::stream::Answer;
+use jetstream::{ApiError, Command, Effect};
+use tokio::sync::oneshot;
 
 use super::{Asset, snapshot};
 use crate::bus::Outgoing;
@@ -80,11 +82,15 @@ impl Machine for Asset {
 /// Room for a usual publish acknowledgement, so that writing one allocates once.
 const PUBLISH_ACK_BYTES: usize = 96;
 
+/// Who waits for the outcome of a request.
+type Requester = oneshot::Sender<Result<Answer, ApiError>>;
+
 /// What applying a run of commands leaves to do once the state is unlocked.
 #[derive(Default)]
 struct Outcome {
     messages: Vec<Outgoing>,
     events: Vec<LiveEvent>,
+    answers: Vec<(Requester, Result<Answer, ApiError>)>,
 }
 
 impl Asset {
@@ -121,6 +127,10 @@ impl Asset {
         if let Some(live) = self.live() {
             live.events(outcome.events);
         }
+        // Last: who is answered may ask live deliveries about what has just been applied.
+        for (requester, answer) in outcome.answers {
+            requester.send(answer).ok();
+        }
         self.applied.notify_waiters();
     }
 
@@ -152,8 +162,8 @@ impl Outcome {
                     }
                 }
                 Effect::Answered(answer) => {
-                    if let Some(sender) = request.take() {
-                        sender.send(answer).ok();
+                    if let Some(requester) = request.take() {
+                        self.answers.push((requester, answer));
                     }
                 }
                 Effect::Republish {
