@@ -22,6 +22,9 @@ const FRAME_BYTES_MAX: usize = 80 * 1024 * 1024;
 const OUTBOX_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Requests of one peer that are handled at the same time.
 const HANDLED_AT_ONCE_MAX: usize = 4096;
+/// Room made for one read, and the least that is read into, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+const READ_ROOM_BYTES_MIN: usize = 16 * 1024;
 const FRAME_HEAD_BYTES: usize = 4 + 1 + 8;
 
 /// A byte stream to a peer, TLS or not.
@@ -305,7 +308,9 @@ async fn read_frame<R: AsyncRead + Unpin>(
         if let Some(frame) = split_frame(input)? {
             return Ok(Some(frame));
         }
-        input.reserve(64 * 1024);
+        if input.capacity() - input.len() < READ_ROOM_BYTES_MIN {
+            input.reserve(READ_BYTES);
+        }
         if reader.read_buf(input).await? == 0 {
             return Ok(None);
         }
@@ -326,8 +331,9 @@ fn split_frame(input: &mut BytesMut) -> io::Result<Option<(Kind, u64, Bytes)>> {
     if input.len() < 4 + length {
         return Ok(None);
     }
-    input.advance(4);
-    let mut frame = input.split_to(length).freeze();
+    // Copied: log entries live on in memory, and a slice would keep the whole read buffer with them.
+    let mut frame = Bytes::copy_from_slice(&input[4..4 + length]);
+    input.advance(4 + length);
     let kind = match frame.get_u8() {
         0 => Kind::Request,
         1 => Kind::Answer,
