@@ -18,7 +18,6 @@ pub mod json;
 pub mod read;
 pub mod stream;
 pub mod timestamp;
-pub mod transform;
 
 pub use command::{Command, ProposalId, Publish};
 pub use config::StreamConfig;

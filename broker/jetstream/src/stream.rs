@@ -24,10 +24,10 @@ mod tests;
 use std::collections::BTreeMap;
 
 use messages::MessageStore;
+use subject::Transform;
 
 use crate::command::{Action, Command};
 use crate::config::StreamConfig;
-use crate::transform::Transform;
 
 pub use consumers::Consumer;
 pub use effect::{Answer, Effect, PubAck};

@@ -92,6 +92,31 @@ pub fn overlaps(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
+/// The filter of exactly those subjects that both filters match; `None` if there are none.
+pub fn intersection(a: &[u8], b: &[u8]) -> Option<Vec<u8>> {
+    let mut left = tokens(a);
+    let mut right = tokens(b);
+    let mut common: Vec<&[u8]> = Vec::new();
+    loop {
+        // What follows a token counts from there on, so it is looked at before the token is taken.
+        let (left_rest, right_rest) = (left.rest, right.rest);
+        match (left.next(), right.next()) {
+            (None, None) => return Some(common.join(&b'.')),
+            (Some(b">"), Some(_)) => {
+                common.extend(right_rest);
+                return Some(common.join(&b'.'));
+            }
+            (Some(_), Some(b">")) => {
+                common.extend(left_rest);
+                return Some(common.join(&b'.'));
+            }
+            (Some(x), Some(y)) if x == b"*" => common.push(y),
+            (Some(x), Some(y)) if y == b"*" || x == y => common.push(x),
+            _ => return None,
+        }
+    }
+}
+
 /// Whether every subject matched by `sub` is also matched by `of`.
 pub fn is_subset(sub: &[u8], of: &[u8]) -> bool {
     let mut narrow = tokens(sub);
@@ -249,6 +274,12 @@ mod tests {
                 .map(|literal| (matches(a, literal.as_bytes()), matches(b, literal.as_bytes())))
                 .collect();
             prop_assert_eq!(overlaps(a, b), pairs.iter().any(|(in_a, in_b)| *in_a && *in_b));
+            let common = intersection(a, b);
+            prop_assert_eq!(common.is_some(), overlaps(a, b));
+            for (literal, (in_a, in_b)) in literals().iter().zip(&pairs) {
+                let in_both = common.as_ref().is_some_and(|both| matches(both, literal.as_bytes()));
+                prop_assert_eq!(in_both, *in_a && *in_b);
+            }
             prop_assert_eq!(is_subset(a, b), pairs.iter().all(|(in_a, in_b)| !in_a || *in_b));
         }
     }

@@ -129,7 +129,7 @@ impl StreamMachine {
         let seed = self.store.state().last_seq;
         transform
             .apply(subject, seed)
-            .unwrap_or_else(|| subject.clone())
+            .map_or_else(|| subject.clone(), Bytes::from)
     }
 
     fn check_stream(&self, message: &Publish) -> Result<(), ApiError> {

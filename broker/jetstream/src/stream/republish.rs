@@ -40,7 +40,7 @@ impl StreamMachine {
             message.payload.clone()
         };
         Some(Effect::Republish {
-            subject: destination,
+            subject: destination.into(),
             headers: headers.build().into(),
             payload,
         })

@@ -266,7 +266,7 @@ fn complete_rewrites(config: &mut StreamConfig, context: &Context) -> Result<(),
                 rewrite.src
             )));
         }
-        crate::transform::Transform::new(&rewrite.src, &rewrite.dest)
+        subject::Transform::new(&rewrite.src, &rewrite.dest)
             .map_err(ApiError::stream_transform_invalid_destination)?;
     }
     let Some(republish) = &mut config.republish else {
@@ -286,7 +286,7 @@ fn complete_rewrites(config: &mut StreamConfig, context: &Context) -> Result<(),
     {
         return refuse("stream configuration for republish destination forms a cycle");
     }
-    if crate::transform::Transform::new(&republish.src, &republish.dest).is_err() {
+    if subject::Transform::new(&republish.src, &republish.dest).is_err() {
         return refuse(format_args!(
             "stream configuration for republish with transform from '{}' to '{}' not valid",
             republish.src, republish.dest

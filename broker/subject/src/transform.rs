@@ -4,10 +4,11 @@
 //! `$1`, `{{wildcard(1)}}`, `{{partition(8,1,2)}}`, `{{split(1,-)}}` and so on.
 
 mod function;
+mod renaming;
 
-use bytes::Bytes;
-
+use crate::{is_valid_subscribe, matches, tokens};
 use function::Function;
+pub use renaming::Renaming;
 
 /// A rewrite from one subject space to another.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ impl Transform {
     /// no change).
     pub fn new(source: &str, destination: &str) -> Result<Transform, TransformError> {
         let source = if source.is_empty() { ">" } else { source };
-        if !subject::is_valid_subscribe(source.as_bytes()) {
+        if !is_valid_subscribe(source.as_bytes()) {
             return Err(TransformError::BadSubject);
         }
         let tokens = source.split('.').enumerate();
@@ -53,15 +54,15 @@ impl Transform {
     }
 
     /// The new subject, or `None` if `subject` does not match the source. `seed` decides what
-    /// `{{random(n)}}` gives, so that all replicas see the same.
-    pub fn apply(&self, subject: &[u8], seed: u64) -> Option<Bytes> {
-        if !subject::matches(self.source.as_bytes(), subject) {
+    /// `{{random(n)}}` gives, so that all who know it see the same.
+    pub fn apply(&self, subject: &[u8], seed: u64) -> Option<Vec<u8>> {
+        if !matches(self.source.as_bytes(), subject) {
             return None;
         }
         let Some(functions) = &self.destination else {
-            return Some(Bytes::copy_from_slice(subject));
+            return Some(subject.to_vec());
         };
-        let tokens: Vec<&[u8]> = subject::tokens(subject).collect();
+        let tokens: Vec<&[u8]> = tokens(subject).collect();
         let mut out = Vec::with_capacity(subject.len() + 16);
         for function in functions {
             if !out.is_empty() {
@@ -75,7 +76,7 @@ impl Transform {
                 function => function.write(&mut out, &tokens, &self.wildcards, subject, seed),
             }
         }
-        Some(Bytes::from(out))
+        Some(out)
     }
 }
 
@@ -118,7 +119,7 @@ mod tests {
         let transform = Transform::new(source, destination).unwrap();
         transform
             .apply(subject.as_bytes(), 0)
-            .map(|subject| String::from_utf8(subject.to_vec()).unwrap())
+            .map(|subject| String::from_utf8(subject).unwrap())
     }
 
     #[test]

@@ -83,6 +83,19 @@ impl Function {
         }
     }
 
+    /// Whether it depends on nothing but its own place.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self, Function::Literal(_) | Function::Rest)
+    }
+
+    /// The wildcard this function copies, if that is all it does.
+    pub(super) fn as_wildcard(&self) -> Option<usize> {
+        match self {
+            Function::Wildcard([index]) => Some(*index),
+            _ => None,
+        }
+    }
+
     /// Appends the token or tokens this function gives.
     pub(super) fn write(
         &self,
