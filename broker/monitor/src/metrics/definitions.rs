@@ -40,6 +40,8 @@ definitions! {
         "Memory of the process that is in RAM.";
     HEALTHY: GAUGE "weir_server_healthy" []
         "1 while the health check would succeed, else 0.";
+    CERTIFICATE_END: GAUGE "weir_tls_certificate_not_after_seconds" []
+        "When the certificate shown to clients expires, in seconds since 1970; absent without TLS.";
 
     // Connections and what they move.
     CONNECTIONS: GAUGE "weir_connections_open" []

@@ -1,5 +1,7 @@
 //! The process and the server as a whole.
 
+use std::time::UNIX_EPOCH;
+
 use super::definitions::*;
 use super::sheet::Sheet;
 use crate::options::HealthzOptions;
@@ -15,4 +17,8 @@ pub(super) fn fill(sources: &Sources, sheet: &mut Sheet) {
     sheet.count(&MEMORY, &[], process::memory_bytes());
     let health = healthz::healthz(sources, &HealthzOptions::default());
     sheet.count(&HEALTHY, &[], u64::from(health.is_ok()));
+    let end = facts.tls_cert_not_after;
+    if let Some(end) = end.and_then(|end| end.duration_since(UNIX_EPOCH).ok()) {
+        sheet.put(&CERTIFICATE_END, &[], end.as_secs_f64());
+    }
 }
