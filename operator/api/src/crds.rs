@@ -8,38 +8,36 @@ use serde_json::Value;
 
 use crate::{Account, Consumer, KVBucket, Kind, Stream, User};
 
+/// The definitions of all kinds, in the order in which they depend on each other.
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    Kind::ALL.into_iter().map(definition).collect()
+}
+
 /// The definition of one kind.
 pub fn definition(kind: Kind) -> CustomResourceDefinition {
-    let mut definition = match kind {
+    adapted(match kind {
         Kind::Account => Account::crd(),
         Kind::User => User::crd(),
         Kind::Stream => Stream::crd(),
         Kind::KVBucket => KVBucket::crd(),
         Kind::Consumer => Consumer::crd(),
-    };
-    for version in &mut definition.spec.versions {
-        let schema = version.schema.as_mut();
-        if let Some(schema) = schema.and_then(|schema| schema.open_api_v3_schema.as_mut()) {
-            adapt(schema);
-        }
-    }
-    definition
+    })
 }
 
-/// The text of the file that defines one kind.
+/// The text of the file that holds a definition.
 ///
 /// # Errors
 /// Those of the YAML library, which plain data does not cause.
-pub fn to_yaml(kind: Kind) -> Result<String, serde_yaml::Error> {
-    let definition = serde_yaml::to_string(&definition(kind))?;
+pub fn to_yaml(definition: &CustomResourceDefinition) -> Result<String, serde_yaml::Error> {
+    let text = serde_yaml::to_string(definition)?;
     Ok(format!(
-        "# Generated from operator/api; UPDATE_CRDS=1 cargo test -p api writes it again.\n{definition}"
+        "# Generated from operator/api; UPDATE_CRDS=1 cargo test -p api writes it again.\n{text}"
     ))
 }
 
-/// The name of the file that defines one kind.
-pub fn file_name(kind: Kind) -> String {
-    format!("{}.yaml", definition(kind).spec.names.plural)
+/// The name of the file that holds a definition.
+pub fn file_name(definition: &CustomResourceDefinition) -> String {
+    format!("{}.yaml", definition.spec.names.plural)
 }
 
 /// The schema of one kind.
@@ -49,6 +47,16 @@ pub(crate) fn schema(kind: Kind) -> Value {
     let schema = version.and_then(|version| version.schema?.open_api_v3_schema);
     // Plain data with text keys always becomes JSON.
     serde_json::to_value(schema).unwrap_or_default()
+}
+
+fn adapted(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut definition.spec.versions {
+        let schema = version.schema.as_mut();
+        if let Some(schema) = schema.and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+            adapt(schema);
+        }
+    }
+    definition
 }
 
 /// Brings a generated schema closer to what API servers do best with.

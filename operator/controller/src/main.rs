@@ -1,18 +1,37 @@
-//! `weir-operator`: turns the resources of a Kubernetes cluster into running brokers and what they
-//! hold.
+//! The program of the Weir operator. The library tells the whole story.
+
+use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The Weir operator for Kubernetes.
-#[derive(Parser)]
-#[command(name = "weir-operator", version)]
-struct Cli {}
+use weir_operator::manager;
+use weir_operator::options::{Cli, Command, Options};
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    Cli::parse();
-    let client = kube::Client::try_default().await?;
-    let version = client.apiserver_version().await?;
-    println!("connected to Kubernetes {}.{}", version.major, version.minor);
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Crds => print_definitions(),
+        Command::Run(options) => run(options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weir-operator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_definitions() -> anyhow::Result<()> {
+    for definition in api::crds::definitions() {
+        print!("---\n{}", api::crds::to_yaml(&definition)?);
+    }
     Ok(())
+}
+
+fn run(options: Options) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_new(&options.log_level)?)
+        .with_writer(std::io::stderr)
+        .init();
+    tokio::runtime::Runtime::new()?.block_on(manager::run(options))
 }
