@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::reading::Read;
 use crate::wait::{DEADLINE, until};
@@ -19,6 +21,8 @@ use crate::wait::{DEADLINE, until};
 const IN_FLIGHT: usize = 16;
 /// When an acknowledgement that did not come is given up, and the message published again.
 const ACK_TIMEOUT: Duration = Duration::from_secs(3);
+/// Publishes of one steady load that wait for their acknowledgement at the same time.
+const STEADY_IN_FLIGHT: usize = 2048;
 /// Beyond this size payloads have filler.
 const PAYLOAD_BYTES: usize = 256;
 
@@ -27,6 +31,24 @@ const PAYLOAD_BYTES: usize = 256;
 pub struct Ledger {
     acked: Arc<Mutex<BTreeMap<u64, u64>>>,
     next: Arc<AtomicU64>,
+    pauses: Arc<Mutex<Pauses>>,
+}
+
+/// Times between acknowledgements.
+#[derive(Default)]
+struct Pauses {
+    last: Option<Instant>,
+    longest: Duration,
+}
+
+impl Pauses {
+    fn acked(&mut self, now: Instant) {
+        let since = self
+            .last
+            .map_or(Duration::ZERO, |last| now.duration_since(last));
+        self.longest = self.longest.max(since);
+        self.last = Some(now);
+    }
 }
 
 impl Ledger {
@@ -47,7 +69,7 @@ impl Ledger {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         while !is_over.load(Ordering::Relaxed) {
             if let Ok(sequence) = self.attempt(context, subject, number).await {
-                self.acked.lock().insert(number, sequence);
+                self.enter(number, sequence);
                 return;
             }
         }
@@ -86,8 +108,13 @@ impl Ledger {
     pub async fn publish_once(&self, context: &Context, subject: &str) -> Result<u64, String> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let sequence = self.attempt(context, subject, number).await?;
-        self.acked.lock().insert(number, sequence);
+        self.enter(number, sequence);
         Ok(sequence)
+    }
+
+    fn enter(&self, number: u64, sequence: u64) {
+        self.acked.lock().insert(number, sequence);
+        self.pauses.lock().acked(Instant::now());
     }
 
     /// Publishes until told to end.
@@ -107,6 +134,42 @@ impl Ledger {
             ledger: self.clone(),
             is_over,
         }
+    }
+
+    /// Publishes one message at each turn until told to end, whether or not earlier ones are
+    /// acknowledged, so that the end of a pause is seen when it comes.
+    pub fn steady_load(&self, context: Context, subject: &str, every: Duration) -> Load {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let worker = {
+            let (ledger, subject, is_over) = (self.clone(), subject.to_owned(), is_over.clone());
+            tokio::spawn(async move {
+                let mut turns = tokio::time::interval(every);
+                turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                let mut waiting = FuturesUnordered::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    tokio::select! {
+                        _ = turns.tick(), if waiting.len() < STEADY_IN_FLIGHT => {
+                            waiting.push(ledger.publish(&context, &subject, &is_over));
+                        }
+                        Some(()) = waiting.next() => {}
+                    }
+                }
+                while waiting.next().await.is_some() {}
+            })
+        };
+        Load {
+            workers: vec![worker],
+            ledger: self.clone(),
+            is_over,
+        }
+    }
+
+    /// The longest time between two acknowledgements, or since the last one, from the last call
+    /// of this to now.
+    pub fn longest_pause(&self) -> Duration {
+        let mut pauses = self.pauses.lock();
+        pauses.acked(Instant::now());
+        std::mem::take(&mut pauses.longest)
     }
 
     pub fn acked(&self) -> usize {

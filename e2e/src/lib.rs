@@ -19,4 +19,4 @@ pub use ledger::{Ledger, Load};
 pub use ports::free as free_port;
 pub use program::{weir, weir_server};
 pub use reading::{Read, read_stream};
-pub use wait::{DEADLINE, scaled, until};
+pub use wait::{DEADLINE, scaled, until, within};

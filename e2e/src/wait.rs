@@ -9,17 +9,28 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// Looks until `look` finds something. Panics with `what` and the last failure after [`DEADLINE`].
-pub async fn until<T, E: Debug>(what: &str, mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
+pub async fn until<T, E: Debug>(what: &str, look: impl AsyncFnMut() -> Result<T, E>) -> T {
+    within(DEADLINE, LOOK_EVERY, what, look).await
+}
+
+/// The same with another deadline and another time between two looks.
+pub async fn within<T, E: Debug>(
+    deadline: Duration,
+    look_every: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
     let start = Instant::now();
     loop {
-        let failure = match tokio::time::timeout(DEADLINE, look()).await {
+        let left = deadline.saturating_sub(start.elapsed());
+        let failure = match tokio::time::timeout(left, look()).await {
             Ok(Ok(found)) => return found,
             Ok(Err(error)) => format!("{error:?}"),
             Err(_) => "no answer".to_owned(),
         };
         let waited = start.elapsed();
-        assert!(waited < DEADLINE, "{what}: {failure} after {waited:?}");
-        tokio::time::sleep(LOOK_EVERY).await;
+        assert!(waited < deadline, "{what}: {failure} after {waited:?}");
+        tokio::time::sleep(look_every).await;
     }
 }
 
