@@ -24,7 +24,6 @@ mod meta_group;
 pub mod peer;
 pub mod placement;
 mod proposals;
-mod reliance;
 mod repair;
 
 pub use api::VERSION;
@@ -32,4 +31,3 @@ pub use asset::Asset;
 pub use engine::{Engine, Founding, Start, load_identity};
 pub use inspect::{ConsumerNumbers, MetaCluster};
 pub use meta_group::MetaGroup;
-pub use reliance::{Blocker, Reliance};

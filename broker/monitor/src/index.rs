@@ -11,7 +11,6 @@ const ENTRIES: &[(&str, &str)] = &[
     ("LeafNodes", "leafz"),
     ("Gateways", "gatewayz"),
     ("Health Probe", "healthz"),
-    ("Safe to Stop", "safez"),
     ("Expvar", "debug/vars"),
     ("Prometheus Metrics", "metrics"),
 ];

@@ -16,7 +16,6 @@ mod monitoring;
 mod peers;
 mod resolver;
 mod routes;
-mod sharing;
 mod signals;
 mod start;
 mod system;

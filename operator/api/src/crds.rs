@@ -6,14 +6,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{Account, Cluster, Consumer, KVBucket, Kind, Stream, User};
+use crate::{Account, Consumer, KVBucket, Kind, Stream, User};
 
 /// The definitions of all kinds, in the order in which they depend on each other.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    let cluster = adapted(Cluster::crd());
-    std::iter::once(cluster)
-        .chain(Kind::ALL.into_iter().map(definition))
-        .collect()
+    Kind::ALL.into_iter().map(definition).collect()
 }
 
 /// The definition of one kind.

@@ -3,7 +3,6 @@
 //!
 //! - [`Account`], [`User`], [`Stream`], [`Consumer`], [`KVBucket`]: the kinds, each in its own file
 //!   with its rules. The schemas in `crds/` are generated from them.
-//! - [`Cluster`]: the brokers themselves, which only Kubernetes runs.
 //! - [`Duration`] and [`Quantity`]: values as people write them, such as `7d` and `256Mi`.
 //! - [`parse_documents`]: reads a file of resources and judges it as a Kubernetes API server would.
 //! - [`status`]: what is reported back, the same for every kind.
@@ -16,7 +15,6 @@
 )]
 
 pub mod account;
-pub mod cluster;
 pub mod consumer;
 pub mod crds;
 mod documents;
@@ -31,7 +29,6 @@ pub mod stream;
 pub mod user;
 
 pub use account::{Account, AccountSpec, AccountStatus};
-pub use cluster::{Cluster, ClusterSpec, ClusterStatus};
 pub use consumer::{Consumer, ConsumerSpec, ConsumerStatus};
 pub use documents::{Located, Position, Problem, parse_documents};
 pub use duration::{Duration, DurationError};

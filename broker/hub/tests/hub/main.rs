@@ -5,7 +5,6 @@ mod handlers;
 mod login;
 mod queues;
 mod routes;
-mod sharing;
 mod slow;
 mod support;
 mod tls;

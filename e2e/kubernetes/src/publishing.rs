@@ -1,0 +1,89 @@
+//! The client that publishes all the time, and what it is owed.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use async_nats::jetstream;
+use e2e::{Ledger, Load};
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::{Api, Client};
+
+/// Between two publishes.
+const EVERY: Duration = Duration::from_millis(10);
+/// Acknowledgements that show that publishing goes on.
+const GOES_ON: usize = 100;
+/// The entry of a User's Secret that holds its credentials file.
+const CREDENTIALS: &str = "user.creds";
+
+/// Publishing to one stream.
+pub struct Publishing {
+    context: jetstream::Context,
+    stream: String,
+    ledger: Ledger,
+    load: Load,
+}
+
+impl Publishing {
+    pub async fn start(context: jetstream::Context, stream: &str, subject: &str) -> Publishing {
+        let ledger = Ledger::default();
+        let load = ledger.steady_load(context.clone(), subject, EVERY);
+        ledger.grows(GOES_ON).await;
+        Publishing {
+            context,
+            stream: stream.to_owned(),
+            ledger,
+            load,
+        }
+    }
+
+    pub fn context(&self) -> &jetstream::Context {
+        &self.context
+    }
+
+    /// Waits until publishing goes on; the longest pause since the last call.
+    pub async fn pause(&self) -> Duration {
+        self.ledger.grows(GOES_ON).await;
+        self.ledger.longest_pause()
+    }
+
+    /// Ends publishing and checks that the stream has every acknowledged message; their number.
+    pub async fn settle(self) -> usize {
+        let acked = self.load.end().await;
+        let read = e2e::read_stream(&self.context, &self.stream).await;
+        self.ledger.check(&read);
+        acked
+    }
+}
+
+/// Connects as a User does: with the credentials of its Secret, through the client Service.
+pub async fn connect(
+    client: &Client,
+    namespace: &str,
+    service: &str,
+    secret: &str,
+) -> anyhow::Result<async_nats::Client> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let service = services.get(service).await?;
+    let address = service.spec.and_then(|spec| spec.cluster_ip);
+    let address: IpAddr = address
+        .context("the client Service has no address")?
+        .parse()?;
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let data: BTreeMap<_, _> = secrets.get(secret).await?.data.unwrap_or_default();
+    let Some(credentials) = data.get(CREDENTIALS) else {
+        bail!(
+            "Secret {secret} has no {CREDENTIALS}, only {:?}",
+            data.keys()
+        );
+    };
+    let credentials = std::str::from_utf8(&credentials.0)?;
+    let options = async_nats::ConnectOptions::with_credentials(credentials)?
+        // Through the Service only, and away from a node that is lost after seconds.
+        .ignore_discovered_servers()
+        .connection_timeout(Duration::from_secs(1))
+        .ping_interval(Duration::from_secs(1))
+        .reconnect_delay_callback(|_| Duration::from_millis(50));
+    Ok(options.connect(format!("nats://{address}:4222")).await?)
+}

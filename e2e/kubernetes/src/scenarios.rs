@@ -1,0 +1,93 @@
+//! What is shown, in order. Later scenarios use what earlier ones made.
+
+mod install;
+mod losses;
+mod monitoring;
+mod placement;
+mod rolls;
+mod scaling;
+mod tenants;
+mod topology;
+mod uninstall;
+
+use futures::future::LocalBoxFuture;
+
+use crate::world::World;
+
+/// How a scenario ended.
+pub enum Outcome {
+    /// What was seen.
+    Passed(String),
+    /// Why it cannot be shown here.
+    Skipped(String),
+    /// What went wrong.
+    Failed(String),
+}
+
+type Run = for<'a> fn(&'a mut World) -> LocalBoxFuture<'a, anyhow::Result<Outcome>>;
+
+/// One thing that is shown.
+pub struct Scenario {
+    pub name: &'static str,
+    /// Nothing after it makes sense without it.
+    pub is_needed: bool,
+    pub run: Run,
+}
+
+impl Scenario {
+    /// Whether words of the command line ask for it; no words ask for all.
+    pub fn is_wanted(&self, only: &[String]) -> bool {
+        let is_named = only.iter().any(|word| self.name.contains(word.as_str()));
+        self.is_needed || only.is_empty() || is_named
+    }
+}
+
+const fn needed(name: &'static str, run: Run) -> Scenario {
+    Scenario {
+        name,
+        is_needed: true,
+        run,
+    }
+}
+
+const fn shown(name: &'static str, run: Run) -> Scenario {
+    Scenario {
+        name,
+        is_needed: false,
+        run,
+    }
+}
+
+pub const ALL: &[Scenario] = &[
+    needed("install", |world| Box::pin(install::install(world))),
+    shown("refusal at apply", |world| Box::pin(install::refuse(world))),
+    needed("apply", |world| Box::pin(install::apply(world))),
+    shown("tenants", |world| Box::pin(tenants::apart(world))),
+    shown("drift", |world| Box::pin(topology::drift(world))),
+    shown("removed field", |world| {
+        Box::pin(topology::removed_field(world))
+    }),
+    shown("conflict", |world| Box::pin(topology::conflict(world))),
+    shown("retain and delete", |world| {
+        Box::pin(topology::deletion(world))
+    }),
+    shown("pod deleted", |world| Box::pin(losses::pod_deleted(world))),
+    shown("new configuration", |world| {
+        Box::pin(rolls::configuration(world))
+    }),
+    shown("new image", |world| Box::pin(rolls::image(world))),
+    shown("operator killed in a roll", |world| {
+        Box::pin(rolls::operator_killed(world))
+    }),
+    shown("placement", |world| {
+        Box::pin(placement::by_node_label(world))
+    }),
+    shown("scale", |world| Box::pin(scaling::up_and_down(world))),
+    shown("metrics", |world| Box::pin(monitoring::metrics(world))),
+    shown("node lost", |world| Box::pin(losses::node_lost(world))),
+    shown("alerts", |world| Box::pin(monitoring::alerts(world))),
+    shown("uninstall", |world| Box::pin(uninstall::keeps_data(world))),
+    needed("nothing acknowledged is lost", |world| {
+        Box::pin(uninstall::settle(world))
+    }),
+];

@@ -1,0 +1,121 @@
+//! The operator by its chart, then brokers and what they hold by `kubectl apply`.
+
+use std::io::Write as _;
+
+use anyhow::{Context as _, ensure};
+
+use super::Outcome;
+use crate::objects::{ACCOUNT, CLUSTER, CONSUMER, KV_BUCKET, LATER, Objects, SOON, STREAM, USER};
+use crate::programs::{helm, kubectl};
+use crate::publishing::Publishing;
+use crate::world::{BROKERS, RELEASE, SYSTEM, World, is_ready, name_of};
+
+/// The stream that examples/orders.yaml asks for, and where it is published to.
+const STREAM_NAME: &str = "ORDERS";
+const SUBJECT: &str = "orders.e2e";
+/// A Stream whose fields contradict each other, and what its author is told.
+const BAD_STREAM: &str = "
+apiVersion: weir.dev/v1alpha1
+kind: Stream
+metadata: {name: bad}
+spec:
+  accountRef: {name: shop}
+  name: BAD
+  subjects: [bad]
+  discard: {policy: new, perSubject: true}
+";
+const ADVICE: &str =
+    "discard.perSubject needs limits.maxMessagesPerSubject; set that limit or remove perSubject";
+
+pub async fn install(world: &mut World) -> anyhow::Result<Outcome> {
+    helm_install(world).await?;
+    let operators = world.operators().await?;
+    let ready = operators.iter().filter(|pod| is_ready(pod)).count();
+    ensure!(ready == 2, "{ready} replicas of the operator are ready");
+    let leaders = crate::objects::wait(SOON, "one replica leads", async || {
+        let mut leaders = Vec::new();
+        for pod in world.operators().await? {
+            let page = world.page(SYSTEM, name_of(&pod), 8080, "metrics").await?;
+            if page.lines().any(|line| line == "weir_operator_leader 1") {
+                leaders.push(name_of(&pod).to_owned());
+            }
+        }
+        ensure!(leaders.len() == 1, "{leaders:?} lead");
+        Ok(leaders)
+    });
+    let leaders = leaders.await;
+    Ok(Outcome::Passed(format!(
+        "two replicas of the operator are ready, {} leads",
+        leaders[0]
+    )))
+}
+
+pub async fn helm_install(world: &World) -> anyhow::Result<()> {
+    let (repository, tag) = world.image.rsplit_once(':').context("--image has no tag")?;
+    let repository = format!("image.repository={repository}");
+    let tag = format!("image.tag={tag}");
+    let chart = world.path("charts/weir");
+    let arguments = [
+        "upgrade",
+        "--install",
+        RELEASE,
+        &chart,
+        "--namespace",
+        SYSTEM,
+        "--create-namespace",
+        "--set",
+        &repository,
+        "--set",
+        &tag,
+        "--wait",
+        "--timeout",
+        "180s",
+    ];
+    helm(&arguments).await?;
+    Ok(())
+}
+
+pub async fn refuse(_world: &mut World) -> anyhow::Result<Outcome> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(BAD_STREAM.as_bytes())?;
+    let path = file.path().display().to_string();
+    let refused = kubectl(&["apply", "-f", &path]).await;
+    let Err(error) = refused else {
+        return Ok(Outcome::Failed(
+            "a Stream that contradicts itself was accepted".to_owned(),
+        ));
+    };
+    let error = format!("{error:#}");
+    ensure!(error.contains(ADVICE), "refused without advice: {error}");
+    Ok(Outcome::Passed(format!("kubectl apply says: {ADVICE}")))
+}
+
+pub async fn apply(world: &mut World) -> anyhow::Result<Outcome> {
+    let (cluster, orders) = (
+        world.path("examples/cluster.yaml"),
+        world.path("examples/orders.yaml"),
+    );
+    kubectl(&["apply", "-f", &cluster, "-f", &orders]).await?;
+    world.objects(CLUSTER).ready(LATER, BROKERS).await;
+    for kind in [ACCOUNT, USER, STREAM, CONSUMER, KV_BUCKET] {
+        all_ready(&world.objects(kind)).await?;
+    }
+    let client = world.connect("clerk").await?;
+    let context = async_nats::jetstream::new(client);
+    let info = context.get_stream(STREAM_NAME).await?.cached_info().clone();
+    let peers = info.cluster.map_or(0, |cluster| cluster.replicas.len());
+    ensure!(peers == 2, "{STREAM_NAME} has {peers} followers");
+    world.publish(Publishing::start(context, STREAM_NAME, SUBJECT).await);
+    Ok(Outcome::Passed(format!(
+        "brokers and all that examples/orders.yaml asks for are ready; a client publishes to {SUBJECT}"
+    )))
+}
+
+async fn all_ready(objects: &Objects) -> anyhow::Result<()> {
+    let names = objects.names().await?;
+    ensure!(!names.is_empty(), "an example has no resource of some kind");
+    for name in names {
+        objects.ready(SOON, &name).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Prometheus sees brokers and operator, and the chart's alerts fire.
+
+use anyhow::{Context as _, ensure};
+use async_nats::jetstream::{self, stream::Config};
+
+use super::Outcome;
+use crate::objects::{LATER, SOON, wait};
+use crate::programs::run;
+use crate::prometheus::Prometheus;
+use crate::world::{World, node_of};
+
+const RULES: &str = "charts/weir/files/alerts.yaml";
+/// What the rules wait for and what is here instead, so that nobody has to wait for minutes, write
+/// gigabytes or fall behind for as long.
+const SOONER: &[(&str, &str)] = &[
+    ("for: 30s", "for: 2s"),
+    ("for: 2m", "for: 2s"),
+    ("for: 5m", "for: 2s"),
+    ("> 10000", "> 100"),
+    ("> 0.85", "> 0.05"),
+];
+/// Of each message that fills the store.
+const FILL_BYTES: usize = 512 * 1024;
+/// Enough for a twentieth of any store that the examples ask for.
+const FILL_MESSAGES: usize = 400;
+
+pub async fn metrics(world: &mut World) -> anyhow::Result<Outcome> {
+    let rules = world.path(RULES);
+    run("promtool", &["check", "rules", &rules]).await?;
+    let tests = world.path("e2e/kubernetes/monitoring/alerts_test.yaml");
+    run("promtool", &["test", "rules", &tests]).await?;
+    let prometheus = Prometheus::start(&std::fs::read_to_string(&rules)?).await?;
+    let brokers = world.brokers().await?.len();
+    wait(SOON, "Prometheus has scraped everything", async || {
+        let healthy = prometheus.query("weir_server_healthy == 1").await?.len();
+        let leading = prometheus.query("weir_operator_leader == 1").await?.len();
+        ensure!(
+            (healthy, leading) == (brokers, 1),
+            "{healthy} brokers, {leading} operators"
+        );
+        let stream = prometheus
+            .query("weir_stream_messages{stream=\"ORDERS\"} > 0")
+            .await?;
+        ensure!(!stream.is_empty(), "the stream is unknown");
+        Ok(())
+    })
+    .await;
+    Ok(Outcome::Passed(format!(
+        "{brokers} brokers and the operator that leads; promtool accepts the rules and their tests"
+    )))
+}
+
+pub async fn alerts(world: &mut World) -> anyhow::Result<Outcome> {
+    if !world.can_switch_nodes() {
+        let why = "this cluster's nodes cannot be switched off from here";
+        return Ok(Outcome::Skipped(why.to_owned()));
+    }
+    let mut rules = std::fs::read_to_string(world.path(RULES))?;
+    for (rule, here) in SOONER {
+        ensure!(rules.contains(rule), "no rule has {rule:?}");
+        rules = rules.replace(rule, here);
+    }
+    let prometheus = Prometheus::start(&rules).await?;
+    store_nearly_full(world, &prometheus).await?;
+    replicas_lost(world, &prometheus).await?;
+    Ok(Outcome::Passed(
+        "store nearly full, replica lag and no quorum were reported, and were not when it was over"
+            .to_owned(),
+    ))
+}
+
+async fn store_nearly_full(world: &World, prometheus: &Prometheus) -> anyhow::Result<()> {
+    let context = jetstream::new(world.connect("clerk").await?);
+    let config = Config {
+        name: "FILL".to_owned(),
+        subjects: vec!["fill".to_owned()],
+        ..Config::default()
+    };
+    context.create_stream(config).await?;
+    let payload = bytes_of_noise();
+    for _ in 0..FILL_MESSAGES {
+        context
+            .publish("fill", payload.clone().into())
+            .await?
+            .await?;
+    }
+    prometheus.fires("WeirStoreNearlyFull", SOON).await;
+    context.delete_stream("FILL").await?;
+    prometheus.rests("WeirStoreNearlyFull", SOON).await;
+    Ok(())
+}
+
+/// First one node of three loses its network, so that its replica falls behind, then a second one.
+async fn replicas_lost(world: &World, prometheus: &Prometheus) -> anyhow::Result<()> {
+    let context = world.publishing()?.context().clone();
+    let info = context.get_stream("ORDERS").await?.cached_info().clone();
+    let leader = info.cluster.and_then(|cluster| cluster.leader);
+    let leader = leader.context("the stream has no leader")?;
+    let brokers = world.brokers().await?;
+    let others = brokers
+        .iter()
+        .filter(|pod| crate::world::name_of(pod) != leader);
+    let nodes = others.map(node_of).collect::<anyhow::Result<Vec<_>>>()?;
+    let [first, second, ..] = nodes.as_slice() else {
+        anyhow::bail!("the followers run on {nodes:?}");
+    };
+    world.switch_node("cut", first).await?;
+    prometheus.fires("WeirReplicaLag", LATER).await;
+    world.switch_node("cut", second).await?;
+    prometheus.fires("WeirNoQuorum", LATER).await;
+    for node in [first, second] {
+        world.switch_node("mend", node).await?;
+    }
+    prometheus.rests("WeirNoQuorum", LATER).await;
+    prometheus.rests("WeirReplicaLag", LATER).await;
+    world.brokers_ready(brokers.len()).await;
+    world.publishing()?.pause().await;
+    Ok(())
+}
+
+fn bytes_of_noise() -> Vec<u8> {
+    (0..FILL_BYTES).map(|at| (at * 31 % 251) as u8).collect()
+}

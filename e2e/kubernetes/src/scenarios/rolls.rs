@@ -1,0 +1,110 @@
+//! Brokers are restarted one after the other while a client publishes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::ensure;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::json;
+
+use super::Outcome;
+use crate::objects::{CLUSTER, LATER, wait};
+use crate::world::{BROKERS, SYSTEM, World, is_ready, name_of};
+
+/// Leadership moves before a pod stops, so publishing pauses no longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+pub async fn configuration(world: &mut World) -> anyhow::Result<Outcome> {
+    // A field that brokers read at their start only.
+    let change = json!({"spec": {"configOverrides": {"max_subscriptions": 1_000_000}}});
+    rolled(world, change, async |_| Ok(())).await
+}
+
+pub async fn image(world: &mut World) -> anyhow::Result<Outcome> {
+    let next = world.next_image.clone();
+    let outcome = rolled(world, json!({"spec": {"image": next}}), async |_| Ok(())).await?;
+    for pod in world.brokers().await? {
+        let spec = pod.spec.as_ref();
+        let image = spec.and_then(|spec| spec.containers.first()?.image.as_deref());
+        ensure!(
+            image == Some(next.as_str()),
+            "{} runs {image:?}",
+            name_of(&pod)
+        );
+    }
+    Ok(outcome)
+}
+
+pub async fn operator_killed(world: &mut World) -> anyhow::Result<Outcome> {
+    let change = json!({"spec": {"image": world.image}});
+    rolled(world, change, async |world| {
+        let pods: Api<Pod> = Api::namespaced(world.client.clone(), SYSTEM);
+        let killed = DeleteParams::default().grace_period(0);
+        pods.delete_collection(&killed, &ListParams::default())
+            .await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Changes the Cluster so that every broker has to be restarted, disturbs when the first one was,
+/// and waits until all were. Never may two be away.
+async fn rolled(
+    world: &World,
+    change: serde_json::Value,
+    disturb: impl AsyncFnOnce(&World) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
+    let before = identities(world).await?;
+    world.publishing()?.pause().await;
+    world.objects(CLUSTER).patch(BROKERS, change).await?;
+    wait(LATER, "the first broker is another one", async || {
+        ensure!(identities(world).await? != before, "none is yet");
+        Ok(())
+    })
+    .await;
+    disturb(world).await?;
+    let mut most_away = 0;
+    wait(LATER, "every broker was restarted", async || {
+        let now = identities(world).await?;
+        let ready = world
+            .brokers()
+            .await?
+            .iter()
+            .filter(|pod| is_ready(pod))
+            .count();
+        most_away = most_away.max(before.len().saturating_sub(ready));
+        let same = before
+            .iter()
+            .filter(|(name, id)| now.get(*name) == Some(id));
+        let same: Vec<_> = same.map(|(name, _)| name).collect();
+        ensure!(
+            same.is_empty() && now.len() == before.len(),
+            "{same:?} were not"
+        );
+        Ok(())
+    })
+    .await;
+    world.brokers_ready(before.len()).await;
+    world.objects(CLUSTER).ready(LATER, BROKERS).await;
+    let pause = world.publishing()?.pause().await;
+    ensure!(most_away <= 1, "{most_away} brokers were away at once");
+    ensure!(pause <= LONGEST_PAUSE, "publishing paused for {pause:.1?}");
+    Ok(Outcome::Passed(format!(
+        "{} brokers were restarted, never two at once; longest pause {pause:.1?}",
+        before.len()
+    )))
+}
+
+/// Name and identity of each broker's pod.
+async fn identities(world: &World) -> anyhow::Result<BTreeMap<String, String>> {
+    let pods = world.brokers().await?.into_iter();
+    let identity = |pod: Pod| {
+        (
+            name_of(&pod).to_owned(),
+            pod.metadata.uid.unwrap_or_default(),
+        )
+    };
+    Ok(pods.map(identity).collect())
+}

@@ -1,0 +1,222 @@
+//! The cluster, the programs and the files that all scenarios use.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, Client};
+
+use crate::Options;
+use crate::objects::{self, Kind, Objects, SOON};
+use crate::programs::{kubectl, run};
+use crate::publishing::{self, Publishing};
+
+/// Where the operator is installed, and under which name.
+pub const SYSTEM: &str = "weir-system";
+pub const RELEASE: &str = "weir";
+/// Where the examples are applied.
+pub const NAMESPACE: &str = "default";
+/// The Cluster of examples/cluster.yaml.
+pub const BROKERS: &str = "main";
+const OPERATOR_PODS: &str = "app.kubernetes.io/name=weir,app.kubernetes.io/component=operator";
+
+pub struct World {
+    pub client: Client,
+    pub repository: PathBuf,
+    pub image: String,
+    pub next_image: String,
+    nodes: Option<PathBuf>,
+    evidence: PathBuf,
+    publishing: Option<Publishing>,
+}
+
+impl World {
+    pub async fn new(options: &Options) -> anyhow::Result<World> {
+        let client = Client::try_default()
+            .await
+            .context("no Kubernetes cluster is configured")?;
+        let version = client.apiserver_version().await?;
+        println!("Kubernetes {}", version.git_version);
+        Ok(World {
+            client,
+            repository: options.repository.canonicalize()?,
+            image: options.image.clone(),
+            next_image: options.next_image.clone(),
+            nodes: options.nodes.clone(),
+            evidence: options.evidence.clone(),
+            publishing: None,
+        })
+    }
+
+    /// A file of the repository, for a program's arguments.
+    pub fn path(&self, name: &str) -> String {
+        self.repository.join(name).display().to_string()
+    }
+
+    pub fn objects(&self, kind: Kind) -> Objects {
+        Objects::new(&self.client, kind, NAMESPACE)
+    }
+
+    pub async fn operators(&self) -> anyhow::Result<Vec<Pod>> {
+        self.pods(SYSTEM, OPERATOR_PODS).await
+    }
+
+    pub async fn brokers(&self) -> anyhow::Result<Vec<Pod>> {
+        let selector = format!("weir.dev/cluster={BROKERS}");
+        self.pods(NAMESPACE, &selector).await
+    }
+
+    async fn pods(&self, namespace: &str, selector: &str) -> anyhow::Result<Vec<Pod>> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let found = pods.list(&ListParams::default().labels(selector)).await?;
+        Ok(found.items)
+    }
+
+    /// Waits until so many brokers are there and all are ready.
+    pub async fn brokers_ready(&self, count: usize) {
+        let what = format!("{count} brokers are ready");
+        objects::wait(objects::LATER, &what, async || {
+            let brokers = self.brokers().await?;
+            let ready = brokers.iter().filter(|pod| is_ready(pod)).count();
+            anyhow::ensure!(
+                (brokers.len(), ready) == (count, count),
+                "{ready} of {} are",
+                brokers.len()
+            );
+            Ok(())
+        })
+        .await;
+    }
+
+    /// A page that a pod serves, through the API server.
+    pub async fn page(
+        &self,
+        namespace: &str,
+        pod: &str,
+        port: u16,
+        path: &str,
+    ) -> anyhow::Result<String> {
+        let page = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/{path}");
+        kubectl(&["get", "--raw", &page]).await
+    }
+
+    /// A connection with the credentials of a User.
+    pub async fn connect(&self, user: &str) -> anyhow::Result<async_nats::Client> {
+        let service = format!("{BROKERS}-client");
+        let connecting =
+            async || publishing::connect(&self.client, NAMESPACE, &service, user).await;
+        Ok(objects::wait(SOON, &format!("{user} connects"), connecting).await)
+    }
+
+    pub fn publish(&mut self, publishing: Publishing) {
+        self.publishing = Some(publishing);
+    }
+
+    pub fn publishing(&self) -> anyhow::Result<&Publishing> {
+        self.publishing.as_ref().context("nobody publishes")
+    }
+
+    pub fn take_publishing(&mut self) -> anyhow::Result<Publishing> {
+        self.publishing.take().context("nobody publishes")
+    }
+
+    /// `up`, `down`, `cut` or `mend` for a node; `None` where nodes cannot be switched from here.
+    pub async fn switch_node(&self, action: &str, node: &str) -> anyhow::Result<Option<()>> {
+        let Some(script) = &self.nodes else {
+            return Ok(None);
+        };
+        let number = node.trim_start_matches('n');
+        run(script, &[action, number]).await?;
+        Ok(Some(()))
+    }
+
+    pub fn can_switch_nodes(&self) -> bool {
+        self.nodes.is_some()
+    }
+
+    /// Leaves what explains a failure where a person finds it. Nothing here may hide the failure.
+    pub async fn leave_evidence(&self, scenario: &str) {
+        let folder = self.evidence.join(scenario.replace(' ', "-"));
+        let selector = format!("weir.dev/cluster={BROKERS}");
+        let wanted: [(&str, &[&str]); 6] = [
+            ("resources.yaml", &["get", "weir", "-A", "-o", "yaml"]),
+            ("pods.txt", &["get", "pods", "-A", "-o", "wide"]),
+            (
+                "events.txt",
+                &["get", "events", "-A", "--sort-by=.lastTimestamp"],
+            ),
+            (
+                "workloads.yaml",
+                &[
+                    "get",
+                    "statefulsets,pvc,services",
+                    "-n",
+                    NAMESPACE,
+                    "-o",
+                    "yaml",
+                ],
+            ),
+            (
+                "operator.log",
+                &[
+                    "logs",
+                    "-n",
+                    SYSTEM,
+                    "-l",
+                    OPERATOR_PODS,
+                    "--tail=-1",
+                    "--prefix",
+                ],
+            ),
+            (
+                "brokers.log",
+                &[
+                    "logs",
+                    "-n",
+                    NAMESPACE,
+                    "-l",
+                    &selector,
+                    "--tail=2000",
+                    "--prefix",
+                ],
+            ),
+        ];
+        for (file, arguments) in wanted {
+            let text = match kubectl(arguments).await {
+                Ok(text) => text,
+                Err(error) => format!("{error:#}"),
+            };
+            let written = std::fs::create_dir_all(&folder)
+                .and_then(|()| std::fs::write(folder.join(file), text));
+            if let Err(error) = written {
+                println!("      {}: {error}", folder.display());
+            }
+        }
+        println!("      see {}", folder.display());
+    }
+}
+
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    let is_deleted = pod.metadata.deletion_timestamp.is_some();
+    !is_deleted
+        && conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// The pod's name.
+pub fn name_of(pod: &Pod) -> &str {
+    pod.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// The node that the pod runs on.
+pub fn node_of(pod: &Pod) -> anyhow::Result<&str> {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    node.with_context(|| format!("pod {} is on no node", name_of(pod)))
+}
