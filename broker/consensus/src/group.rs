@@ -47,6 +47,22 @@ pub struct ReplicaStatus {
     pub last_seen_ns: Option<u64>,
 }
 
+/// How many replicas would carry a group if one of them were gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Support {
+    /// Voters besides that one that were heard of lately and have nearly everything.
+    pub current: usize,
+    /// Voters that commits need.
+    pub needed: usize,
+}
+
+impl Support {
+    /// Whether the group goes on without it.
+    pub fn holds(&self) -> bool {
+        self.current >= self.needed
+    }
+}
+
 impl Group {
     /// Which group this is.
     pub fn id(&self) -> GroupId {
@@ -106,6 +122,18 @@ impl Group {
         match &self.driver {
             Driver::Local(_) => Vec::new(),
             Driver::Replicated(replica) => replica.replicas(),
+        }
+    }
+
+    /// Who would carry the group without `node`; while its members change, the weaker of the old and
+    /// the new ones. `None` unless this replica leads.
+    pub fn support_without(&self, node: NodeId) -> Option<Support> {
+        match &self.driver {
+            Driver::Local(local) => Some(Support {
+                current: usize::from(local.node() != node),
+                needed: 1,
+            }),
+            Driver::Replicated(replica) => replica.support_without(node),
         }
     }
 

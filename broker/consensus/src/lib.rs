@@ -45,7 +45,7 @@ mod transport;
 
 pub use consensus::{Consensus, Start};
 pub use error::{ChangeError, OpenError, ProposeError, StorageError};
-pub use group::{Group, Members, ReplicaStatus};
+pub use group::{Group, Members, ReplicaStatus, Support};
 pub use machine::{
     Machine, MachineError, Role, SNAPSHOT_CHUNK_MAX_BYTES, SnapshotReader, SnapshotWriter,
 };

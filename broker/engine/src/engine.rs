@@ -189,6 +189,7 @@ impl Engine {
                 serde_json::to_vec(&api::local_stream_infos(self, &account, &names))
             }
             Question::Usage { account } => serde_json::to_vec(&self.local_usage(&account)),
+            Question::Reliance { node } => serde_json::to_vec(&self.report_groups(node)),
             Question::Message { group, seq } => {
                 let asset = self
                     .assets()

@@ -24,6 +24,7 @@ mod meta_group;
 pub mod peer;
 pub mod placement;
 mod proposals;
+mod reliance;
 mod repair;
 
 pub use api::VERSION;
@@ -31,3 +32,4 @@ pub use asset::Asset;
 pub use engine::{Engine, Founding, Start, load_identity};
 pub use inspect::{ConsumerNumbers, MetaCluster};
 pub use meta_group::MetaGroup;
+pub use reliance::{Blocker, Reliance};

@@ -19,6 +19,8 @@ pub enum Question {
     StreamInfos { account: String, names: Vec<String> },
     /// What an account uses on the asked server, counting what it leads.
     Usage { account: String },
+    /// What the asked server knows about the groups that a server takes part in.
+    Reliance { node: NodeId },
     /// A stored message, to repair a damaged copy.
     Message { group: u64, seq: u64 },
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -13,8 +13,10 @@ use subject::{Generation, Matches, Sublist};
 
 use crate::{
     delivery::WatchId,
+    mappings::Mappings,
     route::Gossip,
-    subscription::{Sub, Target},
+    sharing::{Links, Shadows, responses::Responses},
+    subscription::Sub,
 };
 
 /// No limit, in the fields of [`AccountLimits`].
@@ -54,6 +56,12 @@ pub struct Account {
     /// Removed, and kept because other servers' interest in it still lives here.
     removed: AtomicBool,
     limits: [AtomicI64; 3],
+    /// Imports that are allowed.
+    pub(crate) links: Mutex<Links>,
+    pub(crate) shadows: Shadows,
+    pub(crate) mappings: Mappings,
+    /// Answers to requests of other accounts, once there was one.
+    pub(crate) owed: OnceLock<Arc<Responses>>,
     pub(crate) connections: AtomicUsize,
     pub(crate) subscriptions: AtomicUsize,
     pub(crate) in_messages: AtomicU64,
@@ -92,6 +100,10 @@ impl Account {
             watches: Mutex::default(),
             removed: AtomicBool::new(false),
             limits: [UNLIMITED; 3].map(AtomicI64::new),
+            links: Mutex::default(),
+            shadows: Shadows::default(),
+            mappings: Mappings::default(),
+            owed: OnceLock::new(),
             connections: AtomicUsize::new(0),
             subscriptions: AtomicUsize::new(0),
             in_messages: AtomicU64::new(0),
@@ -145,8 +157,9 @@ impl Account {
                 .interest(&self.name, sub.subject(), sub.queue(), count, Change::Added);
         }
         drop(index);
-        if !matches!(sub.target, Target::Route(_)) {
+        if sub.is_local() {
             self.subscriptions.fetch_add(1, Ordering::Relaxed);
+            self.cast_shadows(sub);
         }
         self.notify_watchers(sub.subject());
     }
@@ -168,11 +181,17 @@ impl Account {
             );
         }
         drop(index);
-        if !matches!(sub.target, Target::Route(_)) {
+        if sub.is_local() {
             self.subscriptions.fetch_sub(1, Ordering::Relaxed);
+            self.drop_shadows(sub);
         }
         self.notify_watchers(sub.subject());
         true
+    }
+
+    /// Makes every connection look up anew who is interested.
+    pub(crate) fn forget_matches(&self) {
+        self.index.write().list.invalidate();
     }
 
     pub(crate) fn match_into(&self, subject: &[u8], out: &mut Matches<Sub>) {

@@ -242,17 +242,45 @@ impl Session {
                 kind: OriginKind::Client,
                 connection: self.connection.id,
             },
+            hops: 0,
         };
         let generation = account.generation();
         let matches = match self.cache.get(generation, publish.subject) {
             Some(matches) => matches,
-            None => account.with_list(|list| self.cache.fill(list, publish.subject)),
+            None => {
+                // Mappings and matches are read together: a mapping that is set later makes the
+                // remembered match invalid. Subjects that are mapped away are never remembered.
+                let found = account.with_list(|list| match account.mapped(publish.subject) {
+                    Some(elsewhere) => Err(elsewhere),
+                    None => Ok(self.cache.fill(list, publish.subject)),
+                });
+                match found {
+                    Ok(matches) => matches,
+                    Err(elsewhere) => {
+                        self.publish_mapped(&message, &elsewhere);
+                        return Ok(());
+                    }
+                }
+            }
         };
         let delivered = deliver::deliver(&message, matches);
         if !delivered && self.no_responders && publish.reply.is_some() {
             self.nobody_answers(&message);
         }
         Ok(())
+    }
+
+    #[cold]
+    fn publish_mapped(&self, message: &Message<'_>, subject: &[u8]) {
+        let message = Message {
+            subject,
+            shown: subject,
+            ..*message
+        };
+        let delivered = deliver::deliver_uncached(&message);
+        if !delivered && self.no_responders && message.reply.is_some() {
+            self.nobody_answers(&message);
+        }
     }
 
     /// Checks the publish permissions and tells the client if they forbid the message.
@@ -373,6 +401,7 @@ impl Session {
 
     fn ping(&mut self) {
         self.connection.send(SHORT_BYTES, encode::pong);
+        self.connection.note_first_ping();
         if self.account.is_none() || self.told_connect_info || !self.async_info {
             return;
         }

@@ -197,6 +197,14 @@ impl Connection {
         }
     }
 
+    /// The peer pings on its own: its first ping comes right behind its CONNECT, which answers the
+    /// INFO it was sent at the start. A better measurement follows.
+    pub fn note_first_ping(&self) {
+        if self.rtt_us.load(Ordering::Relaxed) == 0 {
+            self.rtt_us.store(self.age_us().max(1), Ordering::Relaxed);
+        }
+    }
+
     /// Asks the connection's task to end it. The first reason counts.
     pub fn close(&self, reason: CloseReason) {
         self.reason.lock().get_or_insert(reason);

@@ -12,6 +12,7 @@ use crate::{
     connection::{Connection, traits},
     delivery::{Delivery, Origin, OriginKind},
     outbound::{Outbound, Writer},
+    sharing,
     subscription::{Counted, Sub, Target},
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Message<'a> {
     /// Header block and payload.
     pub body: &'a [u8],
     pub origin: Origin,
+    /// Accounts it has been imported into on its way here.
+    pub hops: u8,
 }
 
 thread_local! {
@@ -61,6 +64,7 @@ pub(crate) fn deliver(message: &Message<'_>, matches: &Matches<Sub>) -> bool {
             Target::Client(target) => delivered |= to_client(message, sub, target),
             Target::Handler(_) => delivered |= to_handler(message, sub),
             Target::Route(route) => add_remote(&mut remote, route, None),
+            Target::Service(_) | Target::Shadow(_) => delivered |= to_other_account(message, sub),
         }
     }
     for queue in matches.queues() {
@@ -105,7 +109,21 @@ pub(crate) fn to_local(message: &Message<'_>, sub: &Sub) -> bool {
     match &sub.target {
         Target::Client(target) => to_client(message, sub, target),
         Target::Handler(_) => to_handler(message, sub),
+        Target::Service(_) | Target::Shadow(_) => to_other_account(message, sub),
         Target::Route(_) => false,
+    }
+}
+
+/// Out of line: few accounts import anything.
+#[cold]
+fn to_other_account(message: &Message<'_>, sub: &Sub) -> bool {
+    if sub.is_closed() {
+        return false;
+    }
+    match &sub.target {
+        Target::Service(link) => sharing::request(message, link),
+        Target::Shadow(shadow) => sharing::to_importer(message, shadow),
+        Target::Client(_) | Target::Handler(_) | Target::Route(_) => false,
     }
 }
 
@@ -165,6 +183,7 @@ fn to_handler(message: &Message<'_>, sub: &Sub) -> bool {
     handler.deliver(&Delivery {
         account: message.account,
         subject: message.shown,
+        routed: message.subject,
         reply: message.reply.unwrap_or_default(),
         body: message.body,
         header_len: message.header_len,

@@ -21,6 +21,8 @@ impl<F: Fn(&Delivery<'_>) + Send + Sync + 'static> Handler for F {
 pub struct Delivery<'a> {
     pub account: &'a Arc<Account>,
     pub subject: &'a [u8],
+    /// The subject by which it found its way; nearly always the one above.
+    pub routed: &'a [u8],
     /// Empty when there is none.
     pub reply: &'a [u8],
     /// The header block and the payload, one after the other.

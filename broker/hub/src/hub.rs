@@ -23,6 +23,7 @@ use crate::{
     delivery::{Handler, Origin, Publish, SubscriptionId, WatchId},
     options::{Limits, Options, TlsOptions},
     route::Routes,
+    sharing::{Definitions, Sharing},
     snapshot::{ConnectionSnapshot, PastTotals},
     subscription::{NewSub, Sub, Target},
     sweeper,
@@ -49,6 +50,7 @@ pub struct Hub {
     pub(crate) past: PastTotals,
     handlers: Mutex<HashMap<SubscriptionId, (Arc<Account>, Sub)>>,
     watches: Mutex<HashMap<WatchId, Arc<Account>>>,
+    pub(crate) sharing: Mutex<Definitions>,
     next_id: AtomicU64,
     pub(crate) routes: Arc<Routes>,
     pub(crate) client_port: AtomicU64,
@@ -73,6 +75,7 @@ impl Hub {
             past: PastTotals::default(),
             handlers: Mutex::default(),
             watches: Mutex::default(),
+            sharing: Mutex::default(),
             next_id: AtomicU64::new(1),
             phase: watch::Sender::new(Phase::Running),
             started: SystemTime::now(),
@@ -128,8 +131,14 @@ impl Hub {
 
     /// The account of that name, made if there is none yet.
     pub fn account(&self, name: &str) -> Arc<Account> {
+        let account = self.known_account(name);
+        account.set_removed(false);
+        account
+    }
+
+    /// The account of that name, which stays removed if it was.
+    pub(crate) fn known_account(&self, name: &str) -> Arc<Account> {
         if let Some(account) = self.accounts.read().get(name) {
-            account.set_removed(false);
             return account.clone();
         }
         let mut accounts = self.accounts.write();
@@ -155,11 +164,21 @@ impl Hub {
             .collect()
     }
 
+    /// The accounts that ever owed an answer to another one.
+    pub(crate) fn owing_accounts(&self) -> Vec<Arc<Account>> {
+        let accounts = self.accounts.read();
+        let owing = accounts
+            .values()
+            .filter(|account| account.owed.get().is_some());
+        owing.cloned().collect()
+    }
+
     /// Ends the account's connections and hides it until somebody asks for it by name again.
-    pub fn remove_account(&self, name: &str) -> bool {
+    pub fn remove_account(self: &Arc<Self>, name: &str) -> bool {
         let Some(account) = self.existing_account(name) else {
             return false;
         };
+        self.set_sharing(name, Sharing::default());
         account.set_removed(true);
         self.kick_account(&account, CloseReason::MissingAccount);
         true
@@ -305,6 +324,7 @@ impl Hub {
             header_len: publish.headers.len(),
             body,
             origin: Origin::SYSTEM,
+            hops: 0,
         };
         batch::run(|| deliver::deliver_uncached(&message))
     }

@@ -17,10 +17,12 @@ mod drive;
 mod hub;
 mod info;
 mod listener;
+mod mappings;
 mod options;
 mod outbound;
 mod permission;
 mod route;
+mod sharing;
 mod snapshot;
 mod subs;
 mod subscription;
@@ -30,10 +32,14 @@ pub use account::{Account, AccountLimits, InterestWatcher, UNLIMITED};
 pub use auth::{AuthFailure, Authenticator, ConnectRequest, PeerTls};
 pub use delivery::{Delivery, Handler, Origin, OriginKind, Publish, SubscriptionId, WatchId};
 pub use hub::{Hub, Phase};
+pub use mappings::{Destination, Mapping, MappingError};
 pub use options::{
     ClusterOptions, HandshakeFirst, Limits, Options, RouteTls, RouteUrl, ServerFacts, TlsOptions,
 };
 pub use route::{AsyncStream, PeerHello, PeerStreams, RouteEvent, RouteWatcher};
+pub use sharing::{
+    Access, ClientInfo, Export, Import, Latency, ResponseKind, Sampling, ShareKind, Sharing,
+};
 pub use snapshot::{
     AccountSnapshot, ConnectionSnapshot, RouteSnapshot, SubscriptionSnapshot, Totals,
 };

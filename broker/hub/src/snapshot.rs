@@ -165,7 +165,7 @@ impl Hub {
         let mut list = Vec::new();
         account.with_list(|index| {
             index.for_each(|_, _, sub| {
-                if !matches!(sub.target, Target::Route(_)) {
+                if sub.is_local() {
                     list.push(sub_snapshot(account.name(), sub));
                 }
             });
@@ -335,7 +335,7 @@ fn sub_snapshot(account: &str, sub: &Sub) -> SubscriptionSnapshot {
         max: sub.max(),
         cid: match &sub.target {
             Target::Client(connection) | Target::Route(connection) => connection.id,
-            Target::Handler(_) => 0,
+            Target::Handler(_) | Target::Service(_) | Target::Shadow(_) => 0,
         },
     }
 }

@@ -10,7 +10,11 @@ use std::{
 
 use identity::Permissions;
 
-use crate::{connection::Connection, delivery::Handler};
+use crate::{
+    connection::Connection,
+    delivery::Handler,
+    sharing::{ServiceLink, Shadow},
+};
 
 /// Shared handle of a [`Subscription`]. Two handles are equal when they are the same subscription.
 #[derive(Clone)]
@@ -36,6 +40,10 @@ pub(crate) enum Target {
     /// Interest of another server; it fans out to its own clients.
     Route(Arc<Connection>),
     Handler(Arc<dyn Handler>),
+    /// An imported service: messages are requests to another account.
+    Service(Arc<ServiceLink>),
+    /// A subscription of another account, which imports this one's stream.
+    Shadow(Shadow),
 }
 
 pub(crate) struct Subscription {
@@ -90,7 +98,19 @@ impl Sub {
     }
 }
 
+impl Sub {
+    /// Tells this subscription from every other that lives.
+    pub fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+}
+
 impl Subscription {
+    /// Whether somebody of this account and server made it.
+    pub fn is_local(&self) -> bool {
+        matches!(self.target, Target::Client(_) | Target::Handler(_))
+    }
+
     pub fn subject(&self) -> &[u8] {
         &self.text[..self.subject_len as usize]
     }

@@ -21,6 +21,8 @@ use crate::{
 
 /// How often connections are looked at; deadlines are as exact as this.
 const TICK: Duration = Duration::from_millis(250);
+/// Ticks between two looks at imports that are allowed for a time only.
+const ACTIVATION_TICKS: u32 = 8;
 /// The first ping comes early: it measures the round trip.
 const FIRST_PING_CLIENT_MS: u64 = 2000;
 const FIRST_PING_ROUTE_MS: u64 = 1000;
@@ -36,6 +38,7 @@ pub(crate) fn start(hub: &Arc<Hub>) {
 async fn run(hub: Weak<Hub>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick: u32 = 0;
     loop {
         ticks.tick().await;
         let Some(hub) = hub.upgrade() else { return };
@@ -43,6 +46,11 @@ async fn run(hub: Weak<Hub>) {
             return;
         }
         sweep(&hub);
+        hub.expire_responses();
+        tick = tick.wrapping_add(1);
+        if tick % ACTIVATION_TICKS == 0 {
+            hub.check_activations();
+        }
     }
 }
 

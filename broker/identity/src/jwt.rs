@@ -24,7 +24,7 @@ pub use account::{
     Account, DefaultPermissions, ExternalAuthorization, JetStreamLimits, MessageTrace,
     OperatorLimits, Revocations, SigningKey, UserScope, WeightedMapping,
 };
-pub use exchange::{Export, ExportKind, Import, Sampling, ServiceLatency};
+pub use exchange::{Activation, Export, ExportKind, Import, Sampling, ServiceLatency};
 pub use generic::Generic;
 pub use operator::Operator;
 pub use user::{Permission, ResponsePermission, TimeRange, User, UserLimits};
@@ -42,6 +42,7 @@ const NEVER: i64 = 0;
 pub type OperatorClaims = Claims<Operator>;
 pub type AccountClaims = Claims<Account>;
 pub type UserClaims = Claims<User>;
+pub type ActivationClaims = Claims<Activation>;
 pub type GenericClaims = Claims<Generic>;
 
 /// What one kind of claims says beyond the common part.

@@ -15,6 +15,7 @@ use crate::options::{
     SubszOptions,
 };
 use crate::query::{BadRequest, Query};
+use crate::safez::{self, SafezOptions};
 use crate::{
     Sources, accountz, connz, expvarz, healthz, index, jsz, metrics, routez, subsz, unserved, varz,
 };
@@ -32,6 +33,9 @@ pub async fn serve(
 }
 
 type Page = fn(&Arc<Sources>, &Query) -> Result<Response<Body>, BadRequest>;
+
+/// The endpoint that asks other servers before it answers.
+const SAFEZ: &str = "/safez";
 
 /// The endpoints, in the order of the index.
 const PAGES: &[(&str, Page)] = &[
@@ -95,6 +99,12 @@ pub fn router(sources: &Arc<Sources>, base_path: &str) -> Router {
         };
         router = router.route(&format!("{base}{path}"), get(answer));
     }
+    let safety = |State(sources): State<Arc<Sources>>, RawQuery(query): RawQuery| async move {
+        sources.count_request(SAFEZ);
+        let query = Query::parse(query.as_deref().unwrap_or_default());
+        safety(&sources, &query).await
+    };
+    router = router.route(&format!("{base}{SAFEZ}"), get(safety));
     let index = |State(sources): State<Arc<Sources>>| async move {
         sources.count_request("/");
         let page = index::page(&sources.hub.options().server.version);
@@ -138,6 +148,24 @@ fn health(sources: &Arc<Sources>, query: &Query) -> Result<Response<Body>, BadRe
         "application/json",
         body,
     )))
+}
+
+async fn safety(sources: &Sources, query: &Query) -> Response<Body> {
+    let server = query.text("server");
+    let options = SafezOptions { server };
+    let Some(reliance) = safez::safez(sources, &options).await else {
+        let text = format!("the cluster has no server {:?}\n", options.server);
+        return answer(
+            StatusCode::NOT_FOUND,
+            "text/plain; charset=utf-8",
+            text.into_bytes(),
+        );
+    };
+    let mut response = json(&reliance);
+    if !reliance.safe {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
 }
 
 fn prometheus(sources: &Arc<Sources>) -> Response<Body> {

@@ -11,6 +11,7 @@ const ENTRIES: &[(&str, &str)] = &[
     ("LeafNodes", "leafz"),
     ("Gateways", "gatewayz"),
     ("Health Probe", "healthz"),
+    ("Safe to Stop", "safez"),
     ("Expvar", "debug/vars"),
     ("Prometheus Metrics", "metrics"),
 ];

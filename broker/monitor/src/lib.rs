@@ -5,6 +5,15 @@
 //! services put them on the bus. The crate changes nothing and remembers nothing but how often it
 //! was asked. Only `metrics` knows Prometheus.
 //!
+//! Questions that probes and rolling restarts ask have three answers:
+//!
+//! | question | ask |
+//! |---|---|
+//! | has the process started, is it alive (a broker that catches up is) | `/healthz?js-enabled-only=true` |
+//! | can it serve clients: JetStream has recovered and knows its meta leader | `/healthz?js-server-only=true` |
+//! | are all its streams in order, too | `/healthz` |
+//! | can it be stopped now, and has it caught up | `/safez`, see [`safez`] |
+//!
 //! Start with [`varz::varz`], then `http`.
 
 pub mod accountz;
@@ -19,6 +28,7 @@ pub mod options;
 mod process;
 pub mod query;
 pub mod routez;
+pub mod safez;
 mod sources;
 pub mod statsz;
 pub mod subsz;

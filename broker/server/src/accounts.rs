@@ -1,12 +1,17 @@
 //! The accounts of the configuration: who their users are, what they may use.
 
+use std::sync::Arc;
+
 use anyhow::Context;
-use hub::{AccountLimits, Hub};
+use hub::{AccountLimits, Destination, Hub, Mapping};
 use identity::authenticator::{ConnectionKind, GLOBAL_ACCOUNT, Rules, Secret, SharedSecret, User};
+use identity::jwt::{AccountClaims, WeightedMapping};
 use identity::{PermissionRules, Permissions, ResponseRules, SubjectRules};
 use jetstream::api::account::AccountLimits as JetStreamLimits;
 use settings::Options;
 use settings::options::{self, Credentials};
+
+use crate::sharing;
 
 /// The name of the system account unless one is configured.
 pub const SYSTEM_ACCOUNT: &str = "$SYS";
@@ -156,10 +161,11 @@ fn kind(configured: options::ConnectionType) -> ConnectionKind {
     }
 }
 
-/// Creates the configured accounts with their limits.
-pub fn create(options: &Options, hub: &Hub) {
+/// Creates the configured accounts with their limits what they share and map.
+pub fn create(options: &Options, hub: &Arc<Hub>) -> anyhow::Result<()> {
     hub.account(GLOBAL_ACCOUNT);
     hub.account(&system_account(options));
+    hub.set_mappings(GLOBAL_ACCOUNT, &mappings(&options.mappings))?;
     for account in &options.accounts {
         hub.account(&account.name);
         hub.update_account(
@@ -170,7 +176,41 @@ pub fn create(options: &Options, hub: &Hub) {
                 max_payload: limit(account.limits.max_payload_bytes),
             },
         );
+        hub.set_sharing(&account.name, sharing::configured(account));
+        hub.set_mappings(&account.name, &mappings(&account.mappings))?;
     }
+    Ok(())
+}
+
+fn mappings(configured: &[options::Mapping]) -> Vec<Mapping> {
+    let destination = |destination: &options::MapDestination| Destination {
+        subject: destination.subject.clone(),
+        weight_percent: destination.weight_percent,
+        cluster: destination.cluster.clone(),
+    };
+    let mapping = |mapping: &options::Mapping| Mapping {
+        source: mapping.source.clone(),
+        destinations: mapping.destinations.iter().map(destination).collect(),
+    };
+    configured.iter().map(mapping).collect()
+}
+
+/// The mappings in an account's claims.
+pub fn claimed_mappings(claims: &AccountClaims) -> Vec<Mapping> {
+    let destination = |mapping: &WeightedMapping| Destination {
+        subject: mapping.subject.clone(),
+        weight_percent: match mapping.weight {
+            0 => 100,
+            weight => weight,
+        },
+        cluster: Some(mapping.cluster.clone()).filter(|cluster| !cluster.is_empty()),
+    };
+    let all = claims.body.mappings.iter();
+    all.map(|(source, destinations)| Mapping {
+        source: source.clone(),
+        destinations: destinations.iter().map(destination).collect(),
+    })
+    .collect()
 }
 
 /// The configured accounts that may use JetStream. Without accounts it is the global one.

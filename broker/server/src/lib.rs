@@ -16,6 +16,7 @@ mod monitoring;
 mod peers;
 mod resolver;
 mod routes;
+mod sharing;
 mod signals;
 mod start;
 mod system;

@@ -18,7 +18,7 @@ use crate::logging::Log;
 use crate::resolver::{ClaimsService, Resolver};
 use crate::signals::{Signals, Wish};
 use crate::system::{self, SystemServices};
-use crate::{NATS_VERSION, accounts, listen, monitoring, routes, tls};
+use crate::{NATS_VERSION, accounts, listen, monitoring, routes, sharing, tls};
 
 /// Runs a server with these options until a signal ends it.
 pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
@@ -51,7 +51,7 @@ pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
         }
     };
     let hub = Hub::new(hub_options(&options, server_id)?, gate);
-    accounts::create(&options, &hub);
+    accounts::create(&options, &hub)?;
 
     let jetstream = match options.jetstream.enabled {
         true => Some(start_jetstream(&options, &hub).await?),
@@ -259,6 +259,10 @@ fn enable_accounts(
                 max_payload: limits.payload,
             },
         );
+        hub.set_sharing(account, sharing::claimed(claims));
+        if let Err(error) = hub.set_mappings(account, &accounts::claimed_mappings(claims)) {
+            tracing::warn!(account, %error, "mappings of an account token are not used");
+        }
         if let Some(engine) = &engine
             && account != system
         {

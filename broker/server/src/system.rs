@@ -1,7 +1,7 @@
 //! The services of the system account: servers tell about themselves on `$SYS.REQ.…`.
 //!
 //! Every server hears every request for "all servers" and answers for itself. Handlers only queue;
-//! one task answers, one request after the other. Requests of ordinary accounts reach the same
+//! one task answers, one request after the other, but for answers that wait for other servers. Requests of ordinary accounts reach the same
 //! task, which tells them about their own account only.
 
 mod answer;
@@ -18,13 +18,15 @@ use bytes::Bytes;
 use hub::{Account, Delivery, Hub, Origin, Publish, SubscriptionId};
 use monitor::Sources;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use request::{Asked, OfAccount, OfServer};
 
 /// Requests that wait for an answer; more are dropped.
 const MAX_WAITING: usize = 1024;
+/// Answers that wait for other servers at the same time; who gets none asks again.
+const MAX_SLOW: usize = 16;
 /// How often accounts are looked for that have no services yet.
 const ACCOUNTS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -198,15 +200,28 @@ impl Shared {
 }
 
 async fn answer_all(shared: Arc<Shared>, mut requests: mpsc::Receiver<Request>) {
+    let slow = Arc::new(Semaphore::new(MAX_SLOW));
     while let Some(request) = requests.recv().await {
-        let Some(answer) = answer::answer(&shared, &request) else {
-            continue;
-        };
-        if !request.reply.is_empty() {
-            shared.publish(&request.account, &request.reply, &answer);
+        if !request.asked.waits_for_others() {
+            answer_one(&shared, &request).await;
+        } else if let Ok(slot) = slow.clone().try_acquire_owned() {
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                answer_one(&shared, &request).await;
+                drop(slot);
+            });
         }
         // A long answer must not keep this thread from its other tasks for two.
         tokio::task::yield_now().await;
+    }
+}
+
+async fn answer_one(shared: &Shared, request: &Request) {
+    let answer = answer::answer(shared, request).await;
+    if let Some(answer) = answer
+        && !request.reply.is_empty()
+    {
+        shared.publish(&request.account, &request.reply, &answer);
     }
 }
 

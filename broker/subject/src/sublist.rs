@@ -143,6 +143,11 @@ impl<T: Clone + PartialEq> Sublist<T> {
         self.count == 0
     }
 
+    /// Makes cached answers invalid although the list has not changed: what is done with them has.
+    pub fn invalidate(&mut self) {
+        self.generation.bump();
+    }
+
     /// The number of changes so far.
     #[inline]
     pub fn generation(&self) -> u64 {

@@ -6,11 +6,14 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{Account, Consumer, KVBucket, Kind, ObjectStore, Stream, User};
+use crate::{Account, Cluster, Consumer, KVBucket, Kind, Stream, User};
 
 /// The definitions of all kinds, in the order in which they depend on each other.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    Kind::ALL.into_iter().map(definition).collect()
+    let cluster = adapted(Cluster::crd());
+    std::iter::once(cluster)
+        .chain(Kind::ALL.into_iter().map(definition))
+        .collect()
 }
 
 /// The definition of one kind.
@@ -20,7 +23,6 @@ pub fn definition(kind: Kind) -> CustomResourceDefinition {
         Kind::User => User::crd(),
         Kind::Stream => Stream::crd(),
         Kind::KVBucket => KVBucket::crd(),
-        Kind::ObjectStore => ObjectStore::crd(),
         Kind::Consumer => Consumer::crd(),
     })
 }

@@ -24,7 +24,7 @@ use crate::kind::Kind;
 use crate::stop::Stop;
 use crate::{
     Blocking, BoxFuture, ChangeError, GroupId, Machine, Members, NodeId, OpenError, Options,
-    ProposeError, ReplicaStatus, Role, Start, StorageError,
+    ProposeError, ReplicaStatus, Role, Start, StorageError, Support,
 };
 
 mod change;
@@ -276,6 +276,33 @@ impl Replica {
                 }
             })
             .collect()
+    }
+
+    pub(crate) fn support_without(&self, node: NodeId) -> Option<Support> {
+        let here = self.options.node;
+        if !matches!(self.role(), Role::Leader { .. }) {
+            return None;
+        }
+        let lease_ns = self.options.timing.election_max_ms * 1_000_000;
+        let mut carrying: BTreeSet<NodeId> = self
+            .replicas()
+            .into_iter()
+            .filter(|replica| replica.last_seen_ns.is_some_and(|seen| seen <= lease_ns))
+            .filter(|replica| replica.lag <= config::CAUGHT_UP_ENTRIES)
+            .map(|replica| replica.node)
+            .collect();
+        carrying.insert(here);
+        carrying.remove(&node);
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        let majorities = metrics.membership_config.membership().get_joint_config();
+        majorities
+            .iter()
+            .map(|voters| Support {
+                current: voters.intersection(&carrying).count(),
+                needed: voters.len() / 2 + 1,
+            })
+            .min_by_key(|support| support.current as i64 - support.needed as i64)
     }
 
     pub(crate) fn applied_index(&self) -> u64 {

@@ -45,6 +45,35 @@ async fn three_servers_elect_a_leader_and_apply_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_knows_whether_the_group_goes_on_without_a_replica() {
+    let mut cluster = Cluster::start(3, 3).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 10).await;
+    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    let holds = |cluster: &Cluster, id: u64| {
+        let group = cluster.server(leader).group();
+        group.support_without(node(id)).map(|s| s.holds())
+    };
+    until("all are heard of", || holds(&cluster, leader) == Some(true)).await;
+    for id in 1..=3 {
+        assert_eq!(holds(&cluster, id), Some(true), "without {id}");
+    }
+    let follower = cluster.server(others[0]).group();
+    assert_eq!(follower.support_without(node(leader)), None);
+
+    cluster.crash(others[0]).await;
+    until("one is missed", || {
+        holds(&cluster, others[1]) == Some(false)
+    })
+    .await;
+    assert_eq!(holds(&cluster, leader), Some(false));
+    assert_eq!(holds(&cluster, others[0]), Some(true), "it is gone already");
+
+    cluster.boot(others[0]).await;
+    until("it is back", || holds(&cluster, others[1]) == Some(true)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_leader_takes_over_within_three_seconds() {
     for seed in 0..10 {
         let mut cluster = Cluster::start(3, seed).await;

@@ -395,6 +395,7 @@ impl RouteSession {
                 kind: OriginKind::Route,
                 connection: self.connection.id,
             },
+            hops: 0,
         };
         let matches = match cache.get(account.generation(), message.subject) {
             Some(matches) => matches,

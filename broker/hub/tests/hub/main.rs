@@ -5,6 +5,7 @@ mod handlers;
 mod login;
 mod queues;
 mod routes;
+mod sharing;
 mod slow;
 mod support;
 mod tls;

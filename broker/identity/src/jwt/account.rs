@@ -203,6 +203,15 @@ impl AccountClaims {
         listed.or_else(|| (self.subject == key).then_some(None))
     }
 
+    /// Every key that signs for this account, its own first.
+    pub fn signers(&self) -> impl Iterator<Item = &str> {
+        let listed = self.body.signing_keys.iter().map(|signer| match signer {
+            SigningKey::Plain(key) => key.as_str(),
+            SigningKey::Scoped(scope) => scope.key.as_str(),
+        });
+        std::iter::once(self.subject.as_str()).chain(listed)
+    }
+
     /// Whether a user's token that was issued at this time is revoked.
     pub fn is_revoked(&self, user: &str, issued_at_s: i64) -> bool {
         self.body.revocations.covers(user, issued_at_s)

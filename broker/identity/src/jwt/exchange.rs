@@ -3,7 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::account::Revocations;
-use super::{is_false, is_zero};
+use super::{Body, is_false, is_zero};
+use crate::nkey::Kind;
 
 /// Whether messages flow from the exporter or requests to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,4 +119,22 @@ pub struct Import {
     pub share: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub allow_trace: bool,
+}
+
+/// Proof that an account may import a private export; its subject is the importing account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Activation {
+    #[serde(rename = "subject")]
+    pub import_subject: String,
+    pub kind: ExportKind,
+    /// The exporting account, when one of its signing keys signed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub issuer_account: String,
+}
+
+impl Body for Activation {
+    const NAME: &'static str = "activation";
+    const SUBJECT: Kind = Kind::Account;
+    const ISSUERS: &'static [Kind] = &[Kind::Account, Kind::Operator];
 }

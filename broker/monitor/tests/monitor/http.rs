@@ -24,6 +24,30 @@ async fn pages_are_json_that_any_site_may_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_its_own_can_be_stopped_whenever_its_streams_may_be_away() {
+    let server = Server::start_with_jetstream().await;
+    let mut client = server.client().await;
+    client.send("SUB inbox 1").await;
+    let created = client
+        .request(
+            "$JS.API.STREAM.CREATE.S",
+            r#"{"name":"S","num_replicas":1}"#,
+        )
+        .await;
+    assert_eq!(created["error"], serde_json::Value::Null, "{created}");
+    let (status, _, body) = server.get("/safez").await;
+    let page: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(page["safe"], true, "{body}");
+    assert_eq!(page["unreplicated"], 1, "{body}");
+    let (status, _, body) = server.get("/safez?server=other").await;
+    assert_eq!(
+        (status, body.as_str()),
+        (404, "the cluster has no server \"other\"\n")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_that_make_no_sense_are_refused() {
     let server = Server::start().await;
     let refused = [

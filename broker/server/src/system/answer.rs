@@ -4,6 +4,7 @@ use monitor::options::{
     AccountStatzOptions, AccountzOptions, ConnzOptions, HealthzOptions, JszOptions, RoutezOptions,
     SubszOptions,
 };
+use monitor::safez::{self, SafezOptions};
 use monitor::statsz::{self, ServerInfo};
 use monitor::{Sources, accountz, connz, expvarz, healthz, jsz, routez, subsz, unserved, varz};
 use wire::CloseReason;
@@ -16,7 +17,7 @@ use super::{Request, Shared, user};
 const ALL_ACCOUNTS: &str = "PING";
 
 /// The answer; `None` if the request is not for this server.
-pub(super) fn answer(shared: &Shared, request: &Request) -> Option<Vec<u8>> {
+pub(super) async fn answer(shared: &Shared, request: &Request) -> Option<Vec<u8>> {
     let sources = &*shared.sources;
     let server = statsz::server_info(sources);
     let filter: Filter = match options(&request.body) {
@@ -27,7 +28,7 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Option<Vec<u8>> {
         return None;
     }
     let answer = match request.asked {
-        Asked::Server(service) => of_server(sources, &server, service, &request.body),
+        Asked::Server(service) => of_server(sources, &server, service, &request.body).await,
         Asked::Order(order) => Ok(Some(carry_out(shared, &server, order, &request.body))),
         Asked::Account(service) | Asked::OwnAccount(service) => {
             of_account(sources, &server, (service, &request.about), &request.body)
@@ -40,7 +41,7 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Option<Vec<u8>> {
 /// `Err` if the options cannot be read.
 type Answer = Result<Option<Vec<u8>>, String>;
 
-fn of_server(sources: &Sources, server: &ServerInfo, asked: OfServer, body: &[u8]) -> Answer {
+async fn of_server(sources: &Sources, server: &ServerInfo, asked: OfServer, body: &[u8]) -> Answer {
     Ok(Some(match asked {
         OfServer::Idz => envelope::identity(server),
         OfServer::Statsz => envelope::statistics(server, sources),
@@ -73,6 +74,12 @@ fn of_server(sources: &Sources, server: &ServerInfo, asked: OfServer, body: &[u8
         OfServer::Healthz => {
             let options: HealthzOptions = options(body)?;
             envelope::data(server, healthz::healthz(sources, &options))
+        }
+        OfServer::Safez => {
+            let options: SafezOptions = options(body)?;
+            let page = safez::safez(sources, &options).await;
+            let unknown = || format!("the cluster has no server {:?}", options.server);
+            envelope::result(server, page.ok_or_else(unknown))
         }
         OfServer::Expvarz => envelope::data(server, expvarz::expvarz(sources)),
     }))

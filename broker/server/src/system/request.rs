@@ -27,6 +27,11 @@ impl Asked {
         matches!(self, Asked::Order(_))
     }
 
+    /// Whether the answer takes answers of other servers.
+    pub fn waits_for_others(self) -> bool {
+        matches!(self, Asked::Server(OfServer::Safez))
+    }
+
     /// The account that a request is about: the one named in `$SYS.REQ.ACCOUNT.<name>.<service>`,
     /// or else that of who asks.
     pub fn about(self, subject: &[u8], asker: &str) -> String {
@@ -55,6 +60,7 @@ pub enum OfServer {
     Accountz,
     Jsz,
     Healthz,
+    Safez,
     Expvarz,
 }
 
@@ -71,6 +77,7 @@ impl OfServer {
         ("ACCOUNTZ", OfServer::Accountz),
         ("JSZ", OfServer::Jsz),
         ("HEALTHZ", OfServer::Healthz),
+        ("SAFEZ", OfServer::Safez),
         ("EXPVARZ", OfServer::Expvarz),
     ];
 }
