@@ -5,7 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::user::Permissions;
-use crate::{AdoptionPolicy, DeletionPolicy, ManagementPolicy, Policies, Quantity, SyncStatus};
+use crate::{
+    AdoptionPolicy, ClusterRef, DeletionPolicy, ManagementPolicy, Policies, Quantity, SecretKeyRef,
+    SyncStatus,
+};
 
 /// What an account may use.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -37,8 +40,24 @@ use crate::{AdoptionPolicy, DeletionPolicy, ManagementPolicy, Policies, Quantity
         json_path = ".metadata.creationTimestamp"
     )
 )]
+#[x_kube(validation = Rule::new(
+    "!has(oldSelf.clusterRef) || (has(self.clusterRef) && self.clusterRef == oldSelf.clusterRef)"
+).message(
+    "clusterRef is fixed: an account can not move between clusters; create another Account instead"
+))]
+#[x_kube(validation = Rule::new(
+    "has(self.keySecretRef) == has(oldSelf.keySecretRef) && (!has(self.keySecretRef) || self.keySecretRef == oldSelf.keySecretRef)"
+).message(
+    "keySecretRef is fixed: the key is the account's identity; create another Account instead"
+))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountSpec {
+    /// The Cluster whose brokers serve the account. Default: the only Cluster of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_ref: Option<ClusterRef>,
+    /// An account seed (`SA…`) that exists already. Default: the operator makes one and keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_secret_ref: Option<SecretKeyRef>,
     /// The name that servers show. Default: the resource's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountRef, AdoptionPolicy, DeletionPolicy, Duration, ManagementPolicy, Policies, Quantity,
-    StreamRef, SyncStatus,
+    AccountRef, AdoptionPolicy, Connection, DeletionPolicy, Duration, ManagementPolicy, Policies,
+    Quantity, StreamRef, SyncStatus,
 };
 
 /// A durable consumer of a stream.
@@ -51,6 +51,9 @@ use crate::{
 #[x_kube(validation = Rule::new("self.type == 'Push' ? has(self.push) && !has(self.pull) : !has(self.push)").message(
     "type Push needs push.subject and no pull block; type Pull takes no push block"
 ))]
+#[x_kube(validation = Rule::new("!has(self.priority) || self.type == 'Pull'").message(
+    "priority is about clients that ask; use type: Pull or remove it"
+))]
 #[x_kube(validation = Rule::new("!has(self.deliver) == !has(oldSelf.deliver) && (!has(self.deliver) || self.deliver == oldSelf.deliver)").message(
     "deliver is fixed: the consumer has started already; create another Consumer with a new name instead"
 ))]
@@ -59,13 +62,29 @@ use crate::{
 ).message(
     "pull.maxWaiting is fixed; create another Consumer with a new name instead"
 ))]
+#[x_kube(validation = Rule::new("has(self.accountRef) != has(self.connection)").message(
+    "set exactly one of accountRef, which names an Account, and connection, which names servers"
+))]
+#[x_kube(validation = Rule::new(
+    "has(self.accountRef) == has(oldSelf.accountRef) && (!has(self.accountRef) || self.accountRef == oldSelf.accountRef)"
+).message(
+    "accountRef is fixed: a consumer can not move between accounts; create another Consumer instead"
+))]
+#[x_kube(validation = Rule::new("has(self.domain) == has(oldSelf.domain) && (!has(self.domain) || self.domain == oldSelf.domain)").message(
+    "domain is fixed: a consumer can not move between domains; create another Consumer instead"
+))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConsumerSpec {
-    /// The account the stream belongs to.
-    #[x_kube(validation = Rule::new("self == oldSelf").message(
-        "accountRef is fixed; create another Consumer instead"
-    ))]
-    pub account_ref: AccountRef,
+    /// The account the consumer belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_ref: Option<AccountRef>,
+    /// Servers that no Cluster describes, instead of an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+    /// JetStream domain. Default: that of the servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[^\s.*>]+$"))]
+    pub domain: Option<String>,
     /// The Stream resource it reads from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_ref: Option<StreamRef>,
@@ -135,6 +154,9 @@ pub struct ConsumerSpec {
         "memoryStorage is fixed; create another Consumer with a new name instead"
     ))]
     pub memory_storage: bool,
+    /// Shares messages among clients by group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// Nothing is delivered before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause_until: Option<Time>,
@@ -309,6 +331,39 @@ pub struct Pull {
     /// Bytes of one request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<Quantity>,
+}
+
+/// How messages are shared among clients that ask for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("!has(self.pinnedTTL) || self.policy == 'pinnedClient'").message(
+    "priority.pinnedTTL belongs to policy: pinnedClient; set that or remove pinnedTTL"
+))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Priority {
+    /// Which client gets the next message.
+    pub policy: PriorityPolicy,
+    /// Names of groups, one of which a client names when it asks.
+    #[schemars(
+        length(min = 1, max = 1),
+        inner(length(min = 1, max = 16), regex(pattern = r"^[A-Za-z0-9/_=-]+$"))
+    )]
+    pub groups: Vec<String>,
+    /// After this time without asking a pinned client loses its place. Default: `2m`.
+    #[serde(rename = "pinnedTTL", default, skip_serializing_if = "Option::is_none")]
+    pub pinned_ttl: Option<Duration>,
+}
+
+/// Which client gets the next message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PriorityPolicy {
+    /// Clients say from how many waiting messages on they help.
+    #[default]
+    Overflow,
+    /// One client gets all, until it stops asking.
+    PinnedClient,
+    /// Those that ask with the lowest number first.
+    Prioritized,
 }
 
 /// What is known about a consumer.

@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{Account, Cluster, Consumer, KVBucket, Kind, Stream, User};
+use crate::{Account, Cluster, Consumer, KVBucket, Kind, ObjectStore, Stream, User};
 
 /// The definitions of all kinds, in the order in which they depend on each other.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
@@ -23,6 +23,7 @@ pub fn definition(kind: Kind) -> CustomResourceDefinition {
         Kind::User => User::crd(),
         Kind::Stream => Stream::crd(),
         Kind::KVBucket => KVBucket::crd(),
+        Kind::ObjectStore => ObjectStore::crd(),
         Kind::Consumer => Consumer::crd(),
     })
 }

@@ -183,6 +183,7 @@ fn typed(kind: Kind, value: Value) -> Result<Resource, serde_json::Error> {
         Kind::User => Resource::User(serde_json::from_value(value)?),
         Kind::Stream => Resource::Stream(serde_json::from_value(value)?),
         Kind::KVBucket => Resource::KVBucket(serde_json::from_value(value)?),
+        Kind::ObjectStore => Resource::ObjectStore(serde_json::from_value(value)?),
         Kind::Consumer => Resource::Consumer(serde_json::from_value(value)?),
     })
 }

@@ -6,10 +6,10 @@ use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::stream::{Placement, Republish, Storage};
+use crate::stream::{Compression, External, Placement, Republish, Storage};
 use crate::{
-    AccountRef, AdoptionPolicy, DeletionPolicy, Duration, ManagementPolicy, Policies, Quantity,
-    SyncStatus,
+    AccountRef, AdoptionPolicy, Connection, DeletionPolicy, Duration, ManagementPolicy, Policies,
+    Quantity, SyncStatus,
 };
 
 /// A key-value bucket of an account.
@@ -46,13 +46,35 @@ use crate::{
 #[x_kube(validation = Rule::new("!has(oldSelf.limitMarkerTTL) || has(self.limitMarkerTTL)").message(
     "limitMarkerTTL can be changed but not removed; create another KVBucket with a new name instead"
 ))]
+#[x_kube(validation = Rule::new("has(self.accountRef) != has(self.connection)").message(
+    "set exactly one of accountRef, which names an Account, and connection, which names servers"
+))]
+#[x_kube(validation = Rule::new(
+    "has(self.accountRef) == has(oldSelf.accountRef) && (!has(self.accountRef) || self.accountRef == oldSelf.accountRef)"
+).message(
+    "accountRef is fixed: a bucket can not move between accounts; create another KVBucket instead"
+))]
+#[x_kube(validation = Rule::new("has(self.domain) == has(oldSelf.domain) && (!has(self.domain) || self.domain == oldSelf.domain)").message(
+    "domain is fixed: a bucket can not move between domains; create another KVBucket instead"
+))]
+#[x_kube(validation = Rule::new("has(oldSelf.mirror) ? !has(self.mirror) || self.mirror == oldSelf.mirror : !has(self.mirror)").message(
+    "mirror can only be removed, which makes the copy a bucket of its own; create another KVBucket instead"
+))]
+#[x_kube(validation = Rule::new("!has(self.mirror) || !has(self.sources)").message(
+    "a mirror holds what the other bucket holds; remove sources or mirror"
+))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KVBucketSpec {
     /// The account the bucket belongs to.
-    #[x_kube(validation = Rule::new("self == oldSelf").message(
-        "accountRef is fixed: a bucket can not move between accounts; create another KVBucket instead"
-    ))]
-    pub account_ref: AccountRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_ref: Option<AccountRef>,
+    /// Servers that no Cluster describes, instead of an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+    /// JetStream domain. Default: that of the servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[^\s.*>]+$"))]
+    pub domain: Option<String>,
     /// The bucket's name on the server. Default: the resource's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 250), regex(pattern = r"^[a-zA-Z0-9_-]+$"))]
@@ -95,6 +117,16 @@ pub struct KVBucketSpec {
     /// Which servers may keep copies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
+    /// How values are stored.
+    #[serde(default)]
+    pub compression: Compression,
+    /// The one bucket that this one is a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<BucketSource>,
+    /// Buckets whose values are copied into this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub sources: Vec<BucketSource>,
     /// Publishes new values again under another subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub republish: Option<Republish>,
@@ -114,6 +146,18 @@ pub struct KVBucketSpec {
     /// What happens when the server already has a bucket of that name that nobody manages.
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,
+}
+
+/// A bucket to copy from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BucketSource {
+    /// The bucket's name on its server.
+    #[schemars(length(min = 1, max = 250), regex(pattern = r"^[a-zA-Z0-9_-]+$"))]
+    pub bucket: String,
+    /// For a bucket of another account or domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<External>,
 }
 
 /// What is known about a bucket.

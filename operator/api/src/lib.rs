@@ -1,7 +1,7 @@
 //! The resources of `weir.dev/v1alpha1`: what people write to say which accounts, users, streams,
 //! consumers and buckets a broker cluster should hold.
 //!
-//! - [`Account`], [`User`], [`Stream`], [`Consumer`], [`KVBucket`]: the kinds, each in its own file
+//! - [`Account`], [`User`], [`Stream`], [`Consumer`], [`KVBucket`], [`ObjectStore`]: the kinds, each in its own file
 //!   with its rules. The schemas in `crds/` are generated from them.
 //! - [`Cluster`]: the brokers themselves, which only Kubernetes runs.
 //! - [`Duration`] and [`Quantity`]: values as people write them, such as `7d` and `256Mi`.
@@ -22,6 +22,7 @@ pub mod crds;
 mod documents;
 mod duration;
 pub mod kv_bucket;
+pub mod object_store;
 pub mod policy;
 mod quantity;
 mod reference;
@@ -36,9 +37,10 @@ pub use consumer::{Consumer, ConsumerSpec, ConsumerStatus};
 pub use documents::{Located, Position, Problem, parse_documents};
 pub use duration::{Duration, DurationError};
 pub use kv_bucket::{KVBucket, KVBucketSpec, KVBucketStatus};
+pub use object_store::{ObjectStore, ObjectStoreSpec, ObjectStoreStatus};
 pub use policy::{AdoptionPolicy, DeletionPolicy, ManagementPolicy, Policies};
 pub use quantity::{Quantity, QuantityError};
-pub use reference::{AccountRef, StreamRef};
+pub use reference::{AccountRef, ClusterRef, Connection, ConnectionTls, SecretKeyRef, StreamRef};
 pub use resource::{Kind, Resource, ResourceId};
 pub use status::{FieldDiff, SyncStatus};
 pub use stream::{Stream, StreamSpec, StreamStatus};

@@ -4,7 +4,10 @@ use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::{Account, Consumer, DEFAULT_NAMESPACE, KVBucket, Stream, SyncStatus, User};
+use crate::{
+    Account, AccountRef, Connection, Consumer, DEFAULT_NAMESPACE, KVBucket, ObjectStore, Policies,
+    Stream, SyncStatus, User,
+};
 
 /// The kinds of resources, in the order in which they depend on each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +16,7 @@ pub enum Kind {
     User,
     Stream,
     KVBucket,
+    ObjectStore,
     Consumer,
 }
 
@@ -31,15 +35,17 @@ pub enum Resource {
     User(Box<User>),
     Stream(Box<Stream>),
     KVBucket(Box<KVBucket>),
+    ObjectStore(Box<ObjectStore>),
     Consumer(Box<Consumer>),
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] = [
+    pub const ALL: [Kind; 6] = [
         Kind::Account,
         Kind::User,
         Kind::Stream,
         Kind::KVBucket,
+        Kind::ObjectStore,
         Kind::Consumer,
     ];
 
@@ -50,6 +56,7 @@ impl Kind {
             Kind::User => "User",
             Kind::Stream => "Stream",
             Kind::KVBucket => "KVBucket",
+            Kind::ObjectStore => "ObjectStore",
             Kind::Consumer => "Consumer",
         }
     }
@@ -74,6 +81,7 @@ impl Resource {
             Resource::User(_) => Kind::User,
             Resource::Stream(_) => Kind::Stream,
             Resource::KVBucket(_) => Kind::KVBucket,
+            Resource::ObjectStore(_) => Kind::ObjectStore,
             Resource::Consumer(_) => Kind::Consumer,
         }
     }
@@ -84,6 +92,7 @@ impl Resource {
             Resource::User(user) => &user.metadata,
             Resource::Stream(stream) => &stream.metadata,
             Resource::KVBucket(bucket) => &bucket.metadata,
+            Resource::ObjectStore(store) => &store.metadata,
             Resource::Consumer(consumer) => &consumer.metadata,
         }
     }
@@ -94,6 +103,7 @@ impl Resource {
             Resource::User(user) => &mut user.metadata,
             Resource::Stream(stream) => &mut stream.metadata,
             Resource::KVBucket(bucket) => &mut bucket.metadata,
+            Resource::ObjectStore(store) => &mut store.metadata,
             Resource::Consumer(consumer) => &mut consumer.metadata,
         }
     }
@@ -114,7 +124,47 @@ impl Resource {
             Resource::User(user) => user.status.as_ref().map(|status| &status.sync),
             Resource::Stream(stream) => stream.status.as_ref().map(|status| &status.sync),
             Resource::KVBucket(bucket) => bucket.status.as_ref().map(|status| &status.sync),
+            Resource::ObjectStore(store) => store.status.as_ref().map(|status| &status.sync),
             Resource::Consumer(consumer) => consumer.status.as_ref().map(|status| &status.sync),
+        }
+    }
+
+    /// Where it belongs: an account of a cluster, or servers that no Cluster describes. Neither for accounts.
+    pub fn target(&self) -> (Option<&AccountRef>, Option<&Connection>) {
+        match self {
+            Resource::Account(_) => (None, None),
+            Resource::User(user) => (Some(&user.spec.account_ref), None),
+            Resource::Stream(stream) => (
+                stream.spec.account_ref.as_ref(),
+                stream.spec.connection.as_ref(),
+            ),
+            Resource::KVBucket(bucket) => (
+                bucket.spec.account_ref.as_ref(),
+                bucket.spec.connection.as_ref(),
+            ),
+            Resource::ObjectStore(store) => (
+                store.spec.account_ref.as_ref(),
+                store.spec.connection.as_ref(),
+            ),
+            Resource::Consumer(consumer) => (
+                consumer.spec.account_ref.as_ref(),
+                consumer.spec.connection.as_ref(),
+            ),
+        }
+    }
+
+    /// How far its reconciliation may go.
+    pub fn policies(&self) -> Policies {
+        match self {
+            Resource::Account(account) => account.spec.policies(),
+            Resource::User(user) => Policies {
+                deletion: user.spec.deletion_policy,
+                ..Policies::default()
+            },
+            Resource::Stream(stream) => stream.spec.policies(),
+            Resource::KVBucket(bucket) => bucket.spec.policies(),
+            Resource::ObjectStore(store) => store.spec.policies(),
+            Resource::Consumer(consumer) => consumer.spec.policies(),
         }
     }
 
@@ -139,6 +189,9 @@ impl Resource {
             (Resource::KVBucket(new), Some(Resource::KVBucket(old))) => {
                 new.validate_cel_update(old)
             }
+            (Resource::ObjectStore(new), Some(Resource::ObjectStore(old))) => {
+                new.validate_cel_update(old)
+            }
             (Resource::Consumer(new), Some(Resource::Consumer(old))) => {
                 new.validate_cel_update(old)
             }
@@ -146,6 +199,7 @@ impl Resource {
             (Resource::User(new), _) => new.validate_cel(),
             (Resource::Stream(new), _) => new.validate_cel(),
             (Resource::KVBucket(new), _) => new.validate_cel(),
+            (Resource::ObjectStore(new), _) => new.validate_cel(),
             (Resource::Consumer(new), _) => new.validate_cel(),
         };
         let Err(errors) = checked else {

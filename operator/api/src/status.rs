@@ -31,7 +31,7 @@ pub struct SyncStatus {
     /// What on the server differs from the resource: found and not yet corrected, or held back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diff: Vec<FieldDiff>,
-    /// When the server was last seen to hold what the resource says.
+    /// When the server was last brought to hold what the resource says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sync_time: Option<Time>,
 }

@@ -1,5 +1,7 @@
 //! Messages kept by subject.
 
+mod source;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -9,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::status::ReplicaStatus;
 use crate::{
-    AccountRef, AdoptionPolicy, DeletionPolicy, Duration, ManagementPolicy, Policies, Quantity,
-    SyncStatus,
+    AccountRef, AdoptionPolicy, Connection, DeletionPolicy, Duration, ManagementPolicy, Policies,
+    Quantity, SyncStatus,
 };
+
+pub use source::{External, StreamSource};
 
 /// A stream of an account.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -66,13 +70,51 @@ use crate::{
 #[x_kube(validation = Rule::new("has(self.firstSequence) == has(oldSelf.firstSequence) && (!has(self.firstSequence) || self.firstSequence == oldSelf.firstSequence)").message(
     "firstSequence counts for a new stream only; create another Stream with a new name instead"
 ))]
+#[x_kube(validation = Rule::new("has(self.accountRef) != has(self.connection)").message(
+    "set exactly one of accountRef, which names an Account, and connection, which names servers"
+))]
+#[x_kube(validation = Rule::new(
+    "has(self.accountRef) == has(oldSelf.accountRef) && (!has(self.accountRef) || self.accountRef == oldSelf.accountRef)"
+).message(
+    "accountRef is fixed: a stream can not move between accounts; create another Stream instead"
+))]
+#[x_kube(validation = Rule::new("has(self.domain) == has(oldSelf.domain) && (!has(self.domain) || self.domain == oldSelf.domain)").message(
+    "domain is fixed: a stream can not move between domains; create another Stream instead"
+))]
+#[x_kube(validation = Rule::new("has(oldSelf.mirror) ? !has(self.mirror) || self.mirror == oldSelf.mirror : !has(self.mirror)").message(
+    "mirror can only be removed, which makes the copy a stream of its own; create another Stream instead"
+))]
+#[x_kube(validation = Rule::new("!has(self.mirror) || (!has(self.subjects) && !has(self.sources))").message(
+    "a mirror holds what the other stream holds; remove subjects and sources, or mirror"
+))]
+#[x_kube(validation = Rule::new(
+    "(has(self.allow) && self.allow.counters) == (has(oldSelf.allow) && oldSelf.allow.counters)"
+).message(
+    "allow.counters is fixed; create another Stream with a new name instead"
+))]
+#[x_kube(validation = Rule::new("!has(oldSelf.allow) || !oldSelf.allow.schedules || (has(self.allow) && self.allow.schedules)").message(
+    "allow.schedules can not be taken back; create another Stream with a new name instead"
+))]
+#[x_kube(validation = Rule::new("!has(self.allow) || !self.allow.schedules || self.allow.rollup").message(
+    "allow.schedules needs allow.rollup; set that too or remove schedules"
+))]
+#[x_kube(validation = Rule::new(
+    "self.persistMode != 'async' || (self.replicas == 1 && self.storage == 'file' && (!has(self.allow) || !self.allow.atomicPublish))"
+).message(
+    "persistMode: async needs one replica, storage: file and no allow.atomicPublish; change these or remove persistMode"
+))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StreamSpec {
     /// The account the stream belongs to.
-    #[x_kube(validation = Rule::new("self == oldSelf").message(
-        "accountRef is fixed: a stream can not move between accounts; create another Stream instead"
-    ))]
-    pub account_ref: AccountRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_ref: Option<AccountRef>,
+    /// Servers that no Cluster describes, instead of an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+    /// JetStream domain. Default: that of the servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[^\s.*>]+$"))]
+    pub domain: Option<String>,
     /// The stream's name on the server. Default: the resource's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[^\s.*>/\\]+$"))]
@@ -117,6 +159,15 @@ pub struct StreamSpec {
     /// shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicate_window: Option<Duration>,
+    /// How messages are stored.
+    #[serde(default)]
+    pub compression: Compression,
+    /// When messages count as stored.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self == oldSelf").message(
+        "persistMode is fixed; create another Stream with a new name and move the messages"
+    ))]
+    pub persist_mode: PersistMode,
     /// Whether publishers learn that their messages are kept.
     #[serde(default = "yes")]
     pub acknowledge_publishes: bool,
@@ -155,6 +206,13 @@ pub struct StreamSpec {
     /// Rewrites subjects before messages are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_transform: Option<SubjectTransform>,
+    /// The one stream that this one is a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<StreamSource>,
+    /// Streams whose messages are copied into this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub sources: Vec<StreamSource>,
     /// Publishes kept messages again under another subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub republish: Option<Republish>,
@@ -200,6 +258,28 @@ pub enum Storage {
     File,
     /// Lost when the servers that keep them stop.
     Memory,
+}
+
+/// How messages are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Compression {
+    /// As they came.
+    #[default]
+    None,
+    /// Compressed.
+    S2,
+}
+
+/// When messages count as stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PersistMode {
+    /// When the servers are sure to have them.
+    #[default]
+    Default,
+    /// When they are received: a crash may lose the latest.
+    Async,
 }
 
 /// What happens when a limit is reached.
@@ -282,6 +362,21 @@ pub struct Allow {
     /// Messages may bring their own time to live.
     #[serde(rename = "messageTTL", default)]
     pub message_ttl: bool,
+    /// Mirrors of the stream answer requests for single messages too.
+    #[serde(default)]
+    pub mirror_direct: bool,
+    /// Messages add to a number kept by subject.
+    #[serde(default)]
+    pub counters: bool,
+    /// Several messages may be published as one, all or none.
+    #[serde(default)]
+    pub atomic_publish: bool,
+    /// Messages may be published in fast batches.
+    #[serde(default)]
+    pub batch_publish: bool,
+    /// Messages may ask to be published at a later time.
+    #[serde(default)]
+    pub schedules: bool,
 }
 
 /// A rewrite of subjects.

@@ -1,13 +1,14 @@
-//! Streams, buckets and consumers: observing them, and applying plans to them.
+//! Streams, buckets, object stores and consumers: applying plans to them.
 
 use api::status::ReplicaStatus;
-use api::{ConsumerStatus, FieldDiff, KVBucketStatus, Kind, StreamStatus};
+use api::{ConsumerStatus, FieldDiff, KVBucketStatus, Kind, ObjectStoreStatus, StreamStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::broker::{Broker, Caller, RequestError, call};
+use crate::broker::{RequestError, call};
 use crate::config::{Config, compare};
+use crate::observe::{Freshness, Observer};
 use crate::owner::Mark;
 use crate::plan::{Contents, Observed, Plan, Why, plan, plan_deletion};
 use crate::report::{Action, Status};
@@ -17,13 +18,11 @@ use crate::validate::{Address, ValidatedAsset, complete_consumer};
 /// The field of consumers that has a request of its own.
 const PAUSE_UNTIL: &str = "pauseUntil";
 
-/// Talks to the servers as one account.
+/// Makes changes to what servers have, as one caller and for one resource.
 #[derive(Clone, Copy)]
 pub(crate) struct Session<'a> {
-    pub(crate) broker: &'a dyn Broker,
-    pub(crate) caller: &'a Caller,
+    pub(crate) observer: Observer<'a>,
     pub(crate) mark: &'a Mark,
-    pub(crate) now: Timestamp,
 }
 
 /// How it went, with what is known about the asset.
@@ -66,37 +65,69 @@ async fn try_reconcile(
     session: Session<'_>,
     mut wanted: ValidatedAsset,
 ) -> Result<Reconciled, RequestError> {
-    let kind = wanted.id.kind;
+    match observe(session, &mut wanted, Freshness::Listed).await? {
+        Seen::NoStream(verdict) => return Ok(Reconciled::new(wanted.id.kind, verdict)),
+        Seen::Asset(info, Plan::Nothing) => return Ok(settled(&wanted, info, Verdict::Synced)),
+        // Only what is true now is acted on.
+        Seen::Asset(..) => {}
+    }
+    match act(session, &mut wanted).await {
+        // Who was faster is seen now, and has left a mark.
+        Err(error) if error.is_taken() => act(session, &mut wanted).await,
+        outcome => outcome,
+    }
+}
+
+/// What the server has, and what to do about it.
+enum Seen {
+    Asset(Option<Value>, Plan),
+    /// A consumer without its stream.
+    NoStream(Verdict),
+}
+
+async fn observe(
+    session: Session<'_>,
+    wanted: &mut ValidatedAsset,
+    freshness: Freshness,
+) -> Result<Seen, RequestError> {
+    let observer = session.observer;
     if let Address::Consumer { stream, .. } = &wanted.address {
         let address = Address::Stream(stream.clone());
-        let Some(info) = session.info(&address).await? else {
+        let Some(info) = observer.info(&address, freshness).await? else {
             let message = format!("stream {stream} does not exist yet");
-            return Ok(Reconciled::new(
-                kind,
-                Verdict::retrying("StreamNotFound", &message),
-            ));
+            return Ok(Seen::NoStream(Verdict::retrying(
+                "StreamNotFound",
+                &message,
+            )));
         };
-        complete_consumer(&mut wanted, &observed(&info).config);
+        complete_consumer(wanted, &observed(&info).config);
     }
-    let info = session.info(&wanted.address).await?;
+    let info = observer.info(&wanted.address, freshness).await?;
     let found = info.as_ref().map(observed);
-    let plan = plan(
-        &wanted,
-        found.as_ref(),
-        session.mark,
-        session.now.as_nanosecond(),
-    );
+    let now_ns = observer.now.as_nanosecond();
+    let plan = plan(wanted, found.as_ref(), session.mark, now_ns);
+    Ok(Seen::Asset(info, plan))
+}
+
+async fn act(
+    session: Session<'_>,
+    wanted: &mut ValidatedAsset,
+) -> Result<Reconciled, RequestError> {
+    let (info, plan) = match observe(session, wanted, Freshness::Now).await? {
+        Seen::NoStream(verdict) => return Ok(Reconciled::new(wanted.id.kind, verdict)),
+        Seen::Asset(info, plan) => (info, plan),
+    };
     tracing::debug!(resource = %wanted.id, ?plan, "planned");
-    let over = found.as_ref().map(|found| &found.config);
+    let over = info.as_ref().map(|info| observed(info).config);
     let (info, verdict, diff) = match plan {
         Plan::Nothing | Plan::Delete => (info, Verdict::Synced, Vec::new()),
         Plan::Blocked { reason, diff } => (info, Verdict::of_blocked(reason), diff),
         Plan::Create => {
-            let info = session.create(&wanted).await?;
+            let info = session.create(wanted).await?;
             (Some(info), Verdict::Changed(Action::Created), Vec::new())
         }
         Plan::Update { why, diff } => {
-            let info = session.update(&wanted, over, &diff).await?;
+            let info = session.update(wanted, over.as_ref(), &diff).await?;
             let action = match why {
                 Why::Wanted => Action::Updated,
                 Why::Drift => Action::Corrected,
@@ -105,12 +136,19 @@ async fn try_reconcile(
             (Some(info), Verdict::Changed(action), diff)
         }
     };
-    let (verdict, diff) = confirm(&wanted, info.as_ref(), verdict, diff);
+    let (verdict, diff) = confirm(wanted, info.as_ref(), verdict, diff);
     Ok(Reconciled {
-        verdict,
         diff,
-        status: status(kind, info.as_ref()),
+        ..settled(wanted, info, verdict)
     })
+}
+
+fn settled(wanted: &ValidatedAsset, info: Option<Value>, verdict: Verdict) -> Reconciled {
+    Reconciled {
+        verdict,
+        diff: Vec::new(),
+        status: status(wanted.id.kind, info.as_ref()),
+    }
 }
 
 /// A change that the server accepted and did not make would be tried again for ever.
@@ -144,7 +182,10 @@ async fn try_delete(
     if wanted.policies.deletion == api::DeletionPolicy::Retain {
         return Ok(None);
     }
-    let info = session.info(&wanted.address).await?;
+    let info = session
+        .observer
+        .info(&wanted.address, Freshness::Now)
+        .await?;
     let found = info.as_ref().map(observed);
     match plan_deletion(wanted, found.as_ref(), session.mark) {
         Plan::Delete => session.delete(&wanted.address).await.map(Some),
@@ -153,19 +194,6 @@ async fn try_delete(
 }
 
 impl Session<'_> {
-    /// What the server says about an asset, if it has it.
-    async fn info(&self, address: &Address) -> Result<Option<Value>, RequestError> {
-        let subject = match address {
-            Address::Stream(name) => format!("$JS.API.STREAM.INFO.{name}"),
-            Address::Consumer { stream, name } => format!("$JS.API.CONSUMER.INFO.{stream}.{name}"),
-        };
-        match call(self.broker, self.caller, &subject, &Value::Null).await {
-            Ok(info) => Ok(Some(info)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     async fn create(&self, wanted: &ValidatedAsset) -> Result<Value, RequestError> {
         let config = wanted.config.marked(None, self.mark, wanted.fields);
         let sealed = config.get("sealed") == Some(&Value::Bool(true));
@@ -195,10 +223,11 @@ impl Session<'_> {
         {
             // Updates leave a pause alone.
             let until = config.get("pause_until").cloned().unwrap_or_default();
-            let subject = format!("$JS.API.CONSUMER.PAUSE.{stream}.{name}");
-            let body = json!({ "pause_until": until });
-            call(self.broker, self.caller, &subject, &body).await?;
-            return Ok(self.info(&wanted.address).await?.unwrap_or(info));
+            let request = format!("CONSUMER.PAUSE.{stream}.{name}");
+            self.call(&request, &json!({ "pause_until": until }))
+                .await?;
+            let paused = self.observer.info(&wanted.address, Freshness::Now);
+            return Ok(paused.await?.unwrap_or(info));
         }
         Ok(info)
     }
@@ -209,10 +238,10 @@ impl Session<'_> {
         verb: &str,
         config: &Map<String, Value>,
     ) -> Result<Value, RequestError> {
-        let (subject, body) = match address {
-            Address::Stream(name) => (format!("$JS.API.STREAM.{verb}.{name}"), json!(config)),
+        let (request, body) = match address {
+            Address::Stream(name) => (format!("STREAM.{verb}.{name}"), json!(config)),
             Address::Consumer { stream, name } => (
-                format!("$JS.API.CONSUMER.CREATE.{stream}.{name}"),
+                format!("CONSUMER.CREATE.{stream}.{name}"),
                 json!({
                     "stream_name": stream,
                     "config": config,
@@ -220,20 +249,25 @@ impl Session<'_> {
                 }),
             ),
         };
-        call(self.broker, self.caller, &subject, &body).await
+        self.observer.changes(address).await;
+        self.call(&request, &body).await
     }
 
     async fn delete(&self, address: &Address) -> Result<Action, RequestError> {
-        let subject = match address {
-            Address::Stream(name) => format!("$JS.API.STREAM.DELETE.{name}"),
-            Address::Consumer { stream, name } => {
-                format!("$JS.API.CONSUMER.DELETE.{stream}.{name}")
-            }
+        let request = match address {
+            Address::Stream(name) => format!("STREAM.DELETE.{name}"),
+            Address::Consumer { stream, name } => format!("CONSUMER.DELETE.{stream}.{name}"),
         };
-        match call(self.broker, self.caller, &subject, &Value::Null).await {
+        self.observer.changes(address).await;
+        match self.call(&request, &Value::Null).await {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(Action::Deleted),
         }
+    }
+
+    async fn call(&self, request: &str, body: &Value) -> Result<Value, RequestError> {
+        let Observer { broker, caller, .. } = self.observer;
+        call(broker, caller, &self.observer.subject(request), body).await
     }
 }
 
@@ -283,6 +317,11 @@ fn status(kind: Kind, info: Option<&Value>) -> Status {
             bytes: state["bytes"].as_u64(),
             leader,
             ..KVBucketStatus::default()
+        }),
+        Kind::ObjectStore => Status::ObjectStore(ObjectStoreStatus {
+            bytes: state["bytes"].as_u64(),
+            leader,
+            ..ObjectStoreStatus::default()
         }),
         _ => Status::Stream(StreamStatus {
             messages: state["messages"].as_u64(),

@@ -38,6 +38,8 @@ pub enum RootsError {
         entry: Entry,
         reason: identity::nkey::Error,
     },
+    #[error("secret {entry} does not exist; create it, or remove keySecretRef to have one made")]
+    NotGiven { entry: Entry },
     #[error("signing: {0}")]
     Signing(#[from] jwt::Error),
 }
@@ -101,6 +103,10 @@ pub(crate) async fn load_or_make(
 ) -> Result<KeyPair, RootsError> {
     if let Some(key) = load(store, entry).await? {
         return Ok(key);
+    }
+    if matches!(entry, Entry::Given { .. }) {
+        let entry = entry.clone();
+        return Err(RootsError::NotGiven { entry });
     }
     let key = KeyPair::from_entropy(kind, environment.entropy());
     // It must be kept before anything is signed with it.

@@ -2,12 +2,15 @@
 
 mod nats;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use identity::Creds;
+use identity::nkey::KeyPair;
 use serde_json::Value;
 
-pub use nats::Servers;
+pub use nats::{Servers, Tls};
 
 /// How long one request may take.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,9 +19,32 @@ pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// As whom a request is made.
 #[derive(Clone, Debug)]
-pub struct Caller {
-    /// The account the request is made in.
-    pub account: identity::nkey::KeyPair,
+pub enum Caller {
+    /// A user of the account that this key belongs to, made for the purpose.
+    Account(Box<KeyPair>),
+    /// A user that somebody else has made.
+    Creds(Arc<Creds>),
+    /// Nobody, where servers ask nobody who they are.
+    Anonymous,
+}
+
+impl Caller {
+    /// The user of a credentials file.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn from_creds(text: &str) -> Result<Caller, identity::creds::Error> {
+        Creds::parse(text).map(|creds| Caller::Creds(Arc::new(creds)))
+    }
+
+    /// What tells callers apart: a public key.
+    pub fn id(&self) -> String {
+        match self {
+            Caller::Account(account) => account.public_key(),
+            Caller::Creds(creds) => creds.key.public_key(),
+            Caller::Anonymous => String::new(),
+        }
+    }
 }
 
 /// Why a request failed.
@@ -61,6 +87,9 @@ pub trait Broker: Send + Sync {
 
 const STREAM_NOT_FOUND: u64 = 10059;
 const CONSUMER_NOT_FOUND: u64 = 10014;
+const STREAM_EXISTS: u64 = 10058;
+const CONSUMER_NAME_EXISTS: u64 = 10013;
+const CONSUMER_EXISTS: u64 = 10148;
 const UNAVAILABLE: u64 = 503;
 
 impl RequestError {
@@ -71,6 +100,17 @@ impl RequestError {
             RequestError::Refused { code, .. } => *code == UNAVAILABLE,
             RequestError::NotUnderstood { .. } => false,
         }
+    }
+
+    /// Whether somebody else was faster with making something of that name.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(
+            self,
+            RequestError::Refused {
+                error_code: STREAM_EXISTS | CONSUMER_NAME_EXISTS | CONSUMER_EXISTS,
+                ..
+            }
+        )
     }
 
     pub(crate) fn is_not_found(&self) -> bool {

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::owner::{APPLIED_KEY, Mark, OWNER_KEY, SERVER_PREFIX, WEIR_PREFIX};
 
 pub(crate) use consumer::CONSUMER_FIELDS;
-pub(crate) use stream::{BUCKET_FIELDS, STREAM_FIELDS};
+pub(crate) use stream::{BUCKET_FIELDS, OBJECT_STORE_FIELDS, STREAM_FIELDS};
 
 /// A configuration by the field names of the JetStream API.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,7 +52,11 @@ pub(crate) enum Unit {
     /// The order has none.
     Texts,
     Time,
+    /// A word; nothing, `none` and `default` are the same.
+    Choice,
     Block,
+    /// Several blocks; their order has no meaning.
+    Blocks,
     Labels,
 }
 
@@ -64,6 +68,8 @@ pub(crate) enum Change {
     Fixed,
     /// From `true` back to `false` it is refused.
     OneWay,
+    /// Only its removal is not refused.
+    OnlyRemoved,
     /// It counts only for something new, so differences do not matter.
     AtCreation,
     /// Refused to and from `workqueue`.
@@ -208,7 +214,17 @@ impl Field {
                 Some(time) => time.to_string().into(),
                 None => Value::Null,
             },
+            Unit::Choice => match value.as_str() {
+                None | Some("" | "none" | "default") => "none".into(),
+                Some(word) => word.into(),
+            },
             Unit::Block => without_empty(value),
+            Unit::Blocks => {
+                let blocks = value.as_array().into_iter().flatten();
+                let mut blocks: Vec<Value> = blocks.map(without_empty).collect();
+                blocks.sort_by_cached_key(Value::to_string);
+                blocks.into()
+            }
             Unit::Labels => labels_of_people(value),
         }
     }
@@ -246,7 +262,10 @@ impl Difference {
 /// Fields of a block that say nothing are as good as absent.
 fn without_empty(value: &Value) -> Value {
     let Value::Object(fields) = value else {
-        return Value::Null;
+        return match value {
+            Value::String(text) => one_form_of_time(text).into(),
+            other => other.clone(),
+        };
     };
     let says_something = |value: &Value| match value {
         Value::Null | Value::Bool(false) => false,
@@ -257,14 +276,20 @@ fn without_empty(value: &Value) -> Value {
     };
     let fields: Map<String, Value> = fields
         .iter()
+        .map(|(name, value)| (name.clone(), without_empty(value)))
         .filter(|(_, value)| says_something(value))
-        .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     if fields.is_empty() {
         Value::Null
     } else {
         fields.into()
     }
+}
+
+/// Servers write times with as many digits as they like.
+fn one_form_of_time(text: &str) -> String {
+    let time = text.parse::<Timestamp>();
+    time.map_or_else(|_| text.to_owned(), |time| time.to_string())
 }
 
 fn labels_of_people(value: &Value) -> Value {

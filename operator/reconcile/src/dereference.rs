@@ -1,17 +1,33 @@
 //! Step 1: what a resource points to.
 
-use api::{AccountRef, Consumer, Kind, Resource, ResourceId};
+use api::{Account, AccountRef, Connection, Consumer, Kind, Resource, ResourceId, SecretKeyRef};
 
-use crate::set::{ResourceSet, account_id};
+use crate::keys::Entry;
+use crate::set::{Lookup, account_id};
 
 /// What a resource points to.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct References {
-    pub(crate) account: ResourceId,
+    pub(crate) place: Place,
     /// The name on the server of the stream that a consumer reads from.
     pub(crate) stream: Option<String>,
     /// The account's ceiling for unacknowledged messages of one consumer.
     pub(crate) max_ack_pending: Option<u32>,
+}
+
+/// Where something belongs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Place {
+    Account(AccountPlace),
+    /// Servers that no Cluster describes.
+    Connection,
+}
+
+/// An account, and where its seed is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AccountPlace {
+    pub(crate) id: ResourceId,
+    pub(crate) key: Entry,
 }
 
 /// Why a resource points to nothing usable.
@@ -26,37 +42,59 @@ pub(crate) enum DereferenceError {
         account: ResourceId,
         namespace: String,
     },
-    #[error("{stream} belongs to another account; use the same accountRef in both")]
-    OtherAccount { stream: ResourceId },
+    #[error("{stream} belongs elsewhere; use the same accountRef or connection in both")]
+    OtherPlace { stream: ResourceId },
+    #[error("neither accountRef nor connection is set; set one of them")]
+    Nowhere,
 }
 
 /// Follows the references of a resource; `None` for accounts, which have none.
 pub(crate) fn dereference(
-    set: &ResourceSet,
+    lookup: &dyn Lookup,
     resource: &Resource,
 ) -> Result<Option<References>, DereferenceError> {
+    if resource.kind() == Kind::Account {
+        return Ok(None);
+    }
     let namespace = resource.id().namespace;
-    let points = match resource {
-        Resource::Account(_) => return Ok(None),
-        Resource::User(user) => &user.spec.account_ref,
-        Resource::Stream(stream) => &stream.spec.account_ref,
-        Resource::KVBucket(bucket) => &bucket.spec.account_ref,
-        Resource::Consumer(consumer) => &consumer.spec.account_ref,
+    let mut references = match resource.target() {
+        (Some(points), _) => account(lookup, &namespace, points)?,
+        (None, Some(_)) => References {
+            place: Place::Connection,
+            stream: None,
+            max_ack_pending: None,
+        },
+        (None, None) => return Err(DereferenceError::Nowhere),
     };
-    let mut references = account(set, &namespace, points)?;
     if let Resource::Consumer(consumer) = resource {
-        references.stream = stream(set, &namespace, consumer, &references.account)?;
+        references.stream = stream(lookup, &namespace, consumer, resource)?;
     }
     Ok(Some(references))
 }
 
+/// Where the seed of an account is.
+pub(crate) fn account_key(account: &Account) -> Entry {
+    let id = Resource::Account(Box::new(account.clone())).id();
+    match account.spec.key_secret_ref.clone() {
+        Some(SecretKeyRef { name, key }) => Entry::Given {
+            namespace: id.namespace,
+            name,
+            key,
+        },
+        None => Entry::AccountSeed {
+            namespace: id.namespace,
+            name: id.name,
+        },
+    }
+}
+
 fn account(
-    set: &ResourceSet,
+    lookup: &dyn Lookup,
     namespace: &str,
     points: &AccountRef,
 ) -> Result<References, DereferenceError> {
     let id = account_id(namespace, points);
-    let Some(account) = set.account(namespace, points) else {
+    let Some(Resource::Account(account)) = lookup.find(&id) else {
         return Err(DereferenceError::NotFound(id));
     };
     let allowed = &account.spec.allowed_namespaces;
@@ -68,17 +106,20 @@ fn account(
     }
     let limits = account.spec.jetstream_limits.as_ref();
     Ok(References {
-        account: id,
-        stream: None,
         max_ack_pending: limits.and_then(|limits| limits.max_ack_pending),
+        place: Place::Account(AccountPlace {
+            id,
+            key: account_key(&account),
+        }),
+        stream: None,
     })
 }
 
 fn stream(
-    set: &ResourceSet,
+    lookup: &dyn Lookup,
     namespace: &str,
     consumer: &Consumer,
-    account: &ResourceId,
+    resource: &Resource,
 ) -> Result<Option<String>, DereferenceError> {
     let Some(points) = &consumer.spec.stream_ref else {
         return Ok(consumer.spec.stream_name.clone());
@@ -88,16 +129,27 @@ fn stream(
         namespace: namespace.to_owned(),
         name: points.name.clone(),
     };
-    let Some(Resource::Stream(stream)) = set.get(&id) else {
+    let Some(found) = lookup.find(&id) else {
         return Err(DereferenceError::NotFound(id));
     };
-    if account_id(namespace, &stream.spec.account_ref) != *account {
-        return Err(DereferenceError::OtherAccount { stream: id });
+    let Resource::Stream(stream) = &found else {
+        return Err(DereferenceError::NotFound(id));
+    };
+    let of_consumer = (place(namespace, resource.target()), &consumer.spec.domain);
+    if (place(namespace, found.target()), &stream.spec.domain) != of_consumer {
+        return Err(DereferenceError::OtherPlace { stream: id });
     }
-    if stream.metadata.deletion_timestamp.is_some()
-        && consumer.metadata.deletion_timestamp.is_none()
-    {
+    if found.is_deleted() && !resource.is_deleted() {
         return Err(DereferenceError::Deleted(id));
     }
     Ok(Some(stream.stream_name()))
+}
+
+/// What must be the same for two resources of a namespace to be in the same place.
+fn place<'a>(
+    namespace: &str,
+    target: (Option<&AccountRef>, Option<&'a Connection>),
+) -> (Option<ResourceId>, Option<&'a Connection>) {
+    let account = target.0.map(|points| account_id(namespace, points));
+    (account, target.1)
 }

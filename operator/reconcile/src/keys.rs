@@ -17,6 +17,12 @@ pub enum Entry {
     SystemAccountSeed,
     /// Seed of an account: its name on the servers and the key that signs its users.
     AccountSeed { namespace: String, name: String },
+    /// A seed that a person has put there: never written, never removed.
+    Given {
+        namespace: String,
+        name: String,
+        key: String,
+    },
     /// The account's claims as they were signed last.
     AccountToken { namespace: String, name: String },
     /// A user's seed and claims, as clients read them.
@@ -77,6 +83,11 @@ impl fmt::Display for Entry {
             Entry::OperatorSeed => f.write_str("operator.nk"),
             Entry::SystemAccountSeed => f.write_str("system.nk"),
             Entry::AccountSeed { namespace, name } => write!(f, "accounts/{namespace}/{name}.nk"),
+            Entry::Given {
+                namespace,
+                name,
+                key,
+            } => write!(f, "given/{namespace}/{name}/{key}"),
             Entry::AccountToken { namespace, name } => write!(f, "accounts/{namespace}/{name}.jwt"),
             Entry::UserCreds { namespace, name } => write!(f, "users/{namespace}/{name}.creds"),
         }

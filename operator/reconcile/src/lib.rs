@@ -8,8 +8,10 @@
 //! 4. apply: requests to the brokers, the only step that changes something;
 //! 5. status: conditions out of all that (`status`), pure.
 //!
-//! [`Reconciler::reconcile`] is one pass; a second one changes nothing. [`run_until_synced`] and
-//! [`watch`] repeat it. Brokers, secrets, time and randomness come from outside ([`Broker`],
+//! `judge` takes one resource through these steps. [`Reconciler::reconcile_one`] does just that, for drivers
+//! that know when which resource changes; [`Reconciler::reconcile`] is one pass over all of them; a
+//! second one changes nothing. [`run_until_synced`] and [`watch`] repeat it. [`External`] does the
+//! same with servers that somebody else runs. Brokers, secrets, time and randomness come from outside ([`Broker`],
 //! [`KeyStore`], [`Environment`]).
 //!
 //! This crate must not know Kubernetes clients, nor how brokers are started. Start with
@@ -23,7 +25,9 @@ mod dereference;
 mod driver;
 mod environment;
 mod identities;
+mod judge;
 mod keys;
+mod observe;
 mod owner;
 mod pass;
 mod plan;
@@ -33,11 +37,12 @@ mod status;
 mod validate;
 
 pub use bootstrap::{Bootstrap, Roots, RootsError};
-pub use broker::{Broker, Caller, RequestError, Servers};
+pub use broker::{Broker, Caller, RequestError, Servers, Tls};
 pub use driver::{RESYNC_INTERVAL, run_until_synced, watch};
 pub use environment::Environment;
+pub use judge::{Obstacle, held_up};
 pub use keys::{Directory, Entry, KeyStore, KeyStoreError, Secret};
 pub use owner::{APPLIED_KEY, OWNER_KEY, OwnerId};
-pub use pass::Reconciler;
+pub use pass::{External, Reconciler};
 pub use report::{Action, Outcome, Report, Status};
-pub use set::ResourceSet;
+pub use set::{Lookup, ResourceSet, account_id};

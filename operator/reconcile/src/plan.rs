@@ -184,6 +184,7 @@ impl Difference {
             Change::Free | Change::AtCreation => self.becomes_push(),
             Change::Fixed => true,
             Change::OneWay => self.observed == true,
+            Change::OnlyRemoved => !self.desired.is_null(),
             Change::Retention => self.observed == "workqueue" || self.desired == "workqueue",
         }
     }

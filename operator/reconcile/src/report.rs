@@ -1,8 +1,8 @@
 //! What one pass did and found.
 
 use api::{
-    AccountStatus, ConsumerStatus, FieldDiff, KVBucketStatus, Kind, ResourceId, StreamStatus,
-    SyncStatus, UserStatus, status,
+    AccountStatus, ConsumerStatus, FieldDiff, KVBucketStatus, Kind, ObjectStoreStatus, ResourceId,
+    StreamStatus, SyncStatus, UserStatus, status,
 };
 
 /// What one pass did and found, resource by resource.
@@ -43,12 +43,14 @@ pub enum Action {
 }
 
 /// The status of a resource of any kind.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(untagged)]
 pub enum Status {
     Account(AccountStatus),
     User(UserStatus),
     Stream(StreamStatus),
     KVBucket(KVBucketStatus),
+    ObjectStore(ObjectStoreStatus),
     Consumer(ConsumerStatus),
 }
 
@@ -99,6 +101,7 @@ impl Status {
             Kind::User => Status::User(UserStatus::default()),
             Kind::Stream => Status::Stream(StreamStatus::default()),
             Kind::KVBucket => Status::KVBucket(KVBucketStatus::default()),
+            Kind::ObjectStore => Status::ObjectStore(ObjectStoreStatus::default()),
             Kind::Consumer => Status::Consumer(ConsumerStatus::default()),
         }
     }
@@ -109,6 +112,7 @@ impl Status {
             Status::User(status) => &status.sync,
             Status::Stream(status) => &status.sync,
             Status::KVBucket(status) => &status.sync,
+            Status::ObjectStore(status) => &status.sync,
             Status::Consumer(status) => &status.sync,
         }
     }
@@ -119,6 +123,7 @@ impl Status {
             Status::User(status) => &mut status.sync,
             Status::Stream(status) => &mut status.sync,
             Status::KVBucket(status) => &mut status.sync,
+            Status::ObjectStore(status) => &mut status.sync,
             Status::Consumer(status) => &mut status.sync,
         }
     }

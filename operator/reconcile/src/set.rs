@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use api::{Account, AccountRef, Resource, ResourceId};
+use api::{AccountRef, Resource, ResourceId};
+
+/// Where the resources are that others point to.
+pub trait Lookup: Send + Sync {
+    fn find(&self, id: &ResourceId) -> Option<Resource>;
+}
 
 /// All resources of an installation, those that are being deleted included.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,15 +34,6 @@ impl ResourceSet {
         self.resources.remove(id)
     }
 
-    /// The account that a resource in a namespace points to.
-    pub fn account(&self, namespace: &str, points: &AccountRef) -> Option<&Account> {
-        let id = account_id(namespace, points);
-        match self.get(&id)? {
-            Resource::Account(account) => Some(account),
-            _ => None,
-        }
-    }
-
     /// What this set no longer holds of an earlier one, marked as being deleted.
     pub fn removed_since(
         &self,
@@ -58,6 +54,12 @@ impl ResourceSet {
     }
 }
 
+impl Lookup for ResourceSet {
+    fn find(&self, id: &ResourceId) -> Option<Resource> {
+        self.get(id).cloned()
+    }
+}
+
 impl FromIterator<Resource> for ResourceSet {
     fn from_iter<I: IntoIterator<Item = Resource>>(resources: I) -> ResourceSet {
         let by_id = |resource: Resource| (resource.id(), resource);
@@ -68,7 +70,7 @@ impl FromIterator<Resource> for ResourceSet {
 }
 
 /// The id of the account that a resource in a namespace points to.
-pub(crate) fn account_id(namespace: &str, points: &AccountRef) -> ResourceId {
+pub fn account_id(namespace: &str, points: &AccountRef) -> ResourceId {
     ResourceId {
         kind: api::Kind::Account,
         namespace: points

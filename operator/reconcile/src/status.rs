@@ -116,6 +116,11 @@ pub(crate) fn sync_status(
     now: Timestamp,
 ) -> SyncStatus {
     let is_synced = matches!(verdict, Verdict::Synced | Verdict::Changed(_));
+    // A time that changes with every look would be written with every look.
+    let was_synced = *verdict == Verdict::Synced
+        && before.is_some_and(|before| {
+            before.observed_generation == generation && before.is_true(SYNCED)
+        });
     let earlier = |type_: &str| {
         let before = before?;
         before.conditions.iter().find(|found| found.type_ == type_)
@@ -136,7 +141,7 @@ pub(crate) fn sync_status(
         observed_generation: generation,
         conditions: conditions.collect(),
         diff,
-        last_sync_time: if is_synced {
+        last_sync_time: if is_synced && !was_synced {
             Some(Time(now))
         } else {
             before.and_then(|before| before.last_sync_time.clone())

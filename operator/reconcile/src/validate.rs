@@ -3,6 +3,7 @@
 mod account;
 mod bucket;
 mod consumer;
+mod object_store;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ mod user;
 use api::{APPROVE_ANNOTATION, Duration, Policies, Quantity, Resource, ResourceId};
 
 use crate::config::{Config, Field};
-use crate::dereference::References;
+use crate::dereference::{Place, References};
 
 pub(crate) use account::ValidatedAccount;
 pub(crate) use consumer::complete as complete_consumer;
@@ -40,7 +41,9 @@ pub(crate) enum Validated {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ValidatedAsset {
     pub(crate) id: ResourceId,
-    pub(crate) account: ResourceId,
+    pub(crate) place: Place,
+    /// JetStream domain; that of the servers if there is none.
+    pub(crate) domain: Option<String>,
     pub(crate) address: Address,
     pub(crate) config: Config,
     pub(crate) fields: Fields,
@@ -80,6 +83,9 @@ pub(crate) fn validate(
         (Resource::Stream(stream), Some(to)) => stream::validate(stream, to).map(Validated::Asset),
         (Resource::KVBucket(bucket), Some(to)) => {
             bucket::validate(bucket, to).map(Validated::Asset)
+        }
+        (Resource::ObjectStore(store), Some(to)) => {
+            object_store::validate(store, to).map(Validated::Asset)
         }
         (Resource::Consumer(consumer), Some(to)) => {
             consumer::validate(consumer, to).map(Validated::Asset)

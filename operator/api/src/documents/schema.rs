@@ -26,19 +26,7 @@ const METADATA: [&str; 15] = [
     "uid",
 ];
 /// Fields that people know from other tools and that brokers do not serve yet.
-const UNSERVED: [&str; 11] = [
-    "mirror",
-    "sources",
-    "compression",
-    "persistMode",
-    "counters",
-    "atomicPublish",
-    "batchPublish",
-    "schedules",
-    "priority",
-    "exports",
-    "imports",
-];
+const UNSERVED: [&str; 2] = ["exports", "imports"];
 const NAME_MAX: usize = 253;
 const NAMESPACE_MAX: usize = 63;
 

@@ -142,9 +142,9 @@ fn unknown_fields_are_refused_with_a_hint() {
         "did you mean \"subjects\"?",
     );
     refused(
-        &stream("mirror: {name: A}"),
-        6,
-        "spec.mirror",
+        &format!("{ACCOUNT}spec: {exports}", exports = "{exports: []}"),
+        4,
+        "spec.exports",
         "not served by brokers yet",
     );
     refused(
@@ -197,12 +197,6 @@ fn values_that_do_not_fit_are_refused() {
     field("metadata: {a: 1}", "metadata.a", "quotes");
     let time = consumer("pauseUntil: tomorrow");
     refused(&time, 7, "spec.pauseUntil", "2030-01-31T12:00:00Z");
-    refused(
-        &document("Stream", "name: S"),
-        4,
-        "spec.accountRef",
-        "is missing",
-    );
     // The pattern allows what does not fit into 64 bits.
     refused(&stream("limits: {maxAge: 999999d}"), 1, "", "too long");
 }
@@ -218,7 +212,29 @@ fn rules_are_judged_as_api_servers_do() {
             "{problems:?}"
         );
     };
+    for (kind, also) in [
+        ("Stream", ""),
+        ("KVBucket", ""),
+        ("ObjectStore", ""),
+        ("Consumer", "streamName: S"),
+    ] {
+        let nowhere = document(kind, &format!("description: d\n{also}"));
+        refused(&nowhere, 4, "spec", "set exactly one of accountRef");
+        let twice =
+            format!("accountRef: {{name: a}}\nconnection: {{servers: ['nats://a:4222']}}\n{also}");
+        refused(&document(kind, &twice), 4, "spec", "exactly one");
+    }
     of_stream("discard: {perSubject: true}", "discard.policy: new");
+    of_stream(
+        "mirror: {name: A}\nsubjects: [a]",
+        "remove subjects and sources",
+    );
+    of_stream(
+        "sources: [{name: A, startSequence: 1, startTime: '2030-01-01T00:00:00Z'}]",
+        "startSequence or startTime, not both",
+    );
+    of_stream("persistMode: async\nreplicas: 3", "needs one replica");
+    of_stream("allow: {schedules: true}", "needs allow.rollup");
     of_stream(
         "discard: {perSubject: true, policy: new}",
         "limits.maxMessagesPerSubject",
@@ -295,6 +311,18 @@ fn what_servers_can_not_change_is_refused() {
         "sealed can not be taken back",
     );
     of_stream("", "firstSequence: 9", "firstSequence counts");
+    of_stream("", "mirror: {name: A}", "mirror can only be removed");
+    of_stream("mirror: {name: A}", "mirror: {name: B}", "only be removed");
+    of_stream("mirror: {name: A}", "", "");
+    of_stream("", "persistMode: async", "persistMode is fixed");
+    of_stream("", "allow: {counters: true}", "counters is fixed");
+    of_stream("", "allow: {direct: true}", "");
+    of_stream("", "domain: hub", "domain is fixed");
+    change(
+        &stream(""),
+        &document("Stream", "accountRef: {name: other}"),
+        "accountRef is fixed",
+    );
     let of_consumer =
         |old: &str, new: &str, message| change(&consumer(old), &consumer(new), message);
     of_consumer("", "ack: {wait: 1m}\nfilterSubjects: [a]", "");
@@ -304,6 +332,7 @@ fn what_servers_can_not_change_is_refused() {
         "ack.policy is fixed",
     );
     of_consumer("", "deliver: {policy: new}", "deliver is fixed");
+    of_consumer("", "priority: {policy: overflow, groups: [a]}", "");
     of_consumer("", "pull: {maxBatch: 5}", "");
     of_consumer("", "pull: {maxWaiting: 5}", "pull.maxWaiting is fixed");
     of_consumer("", "pull: {maxWaiting: 512}", "");
@@ -317,6 +346,20 @@ fn what_servers_can_not_change_is_refused() {
         "bucket is fixed",
     );
     change(&bucket("limitMarkerTTL: 1m"), &bucket(""), "not removed");
+    change(&bucket("mirror: {bucket: a}"), &bucket(""), "");
+    change(
+        &bucket(""),
+        &bucket("mirror: {bucket: a}"),
+        "only be removed",
+    );
+    let store = |spec: &str| {
+        document(
+            "ObjectStore",
+            &format!("accountRef: {{name: shop}}\n{spec}"),
+        )
+    };
+    change(&store("bucket: a"), &store("bucket: b"), "bucket is fixed");
+    change(&store("ttl: 1d"), &store("ttl: 2d"), "");
 }
 
 #[test]

@@ -29,5 +29,8 @@ pub(crate) const CONSUMER_FIELDS: &[Field] = &[
     Field::new("num_replicas", "replicas", Unit::Count),
     Field::new("mem_storage", "memoryStorage", Unit::Flag).change(Change::Fixed),
     Field::new("pause_until", "pauseUntil", Unit::Time),
+    Field::new("priority_policy", "priority.policy", Unit::Choice),
+    Field::new("priority_groups", "priority.groups", Unit::Texts),
+    Field::new("priority_timeout", "priority.pinnedTTL", Unit::Nanos),
     Field::new("metadata", "metadata", Unit::Labels),
 ];

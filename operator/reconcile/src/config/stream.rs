@@ -1,4 +1,4 @@
-//! The fields of streams, and of the streams that hold buckets.
+//! The fields of streams, and of the streams that hold buckets and objects.
 
 use super::{Change, Field, Unit};
 
@@ -38,6 +38,15 @@ pub(crate) const STREAM_FIELDS: &[Field] = &[
     Field::new("subject_transform", "subjectTransform", Unit::Block),
     Field::new("republish", "republish", Unit::Block),
     Field::new("consumer_limits", "consumerLimits", Unit::Block),
+    Field::new("compression", "compression", Unit::Choice),
+    Field::new("persist_mode", "persistMode", Unit::Choice).change(Change::Fixed),
+    Field::new("mirror_direct", "allow.mirrorDirect", Unit::Flag),
+    Field::new("allow_msg_counter", "allow.counters", Unit::Flag).change(Change::Fixed),
+    Field::new("allow_atomic", "allow.atomicPublish", Unit::Flag),
+    Field::new("allow_batched", "allow.batchPublish", Unit::Flag),
+    Field::new("allow_msg_schedules", "allow.schedules", Unit::Flag).change(Change::OneWay),
+    Field::new("mirror", "mirror", Unit::Block).change(Change::OnlyRemoved),
+    Field::new("sources", "sources", Unit::Blocks),
     Field::new("metadata", "metadata", Unit::Labels),
 ];
 
@@ -67,5 +76,28 @@ pub(crate) const BUCKET_FIELDS: &[Field] = &[
     Field::new("allow_msg_ttl", "limitMarkerTTL (permission)", Unit::Flag).change(Change::OneWay),
     Field::new("subject_delete_marker_ttl", "limitMarkerTTL", Unit::Nanos),
     Field::new("republish", "republish", Unit::Block),
+    Field::new("compression", "compression", Unit::Choice),
+    Field::new("mirror_direct", "direct access to mirrors", Unit::Flag),
+    Field::new("mirror", "mirror", Unit::Block).change(Change::OnlyRemoved),
+    Field::new("sources", "sources", Unit::Blocks),
+    Field::new("metadata", "metadata", Unit::Labels),
+];
+
+pub(crate) const OBJECT_STORE_FIELDS: &[Field] = &[
+    Field::new("description", "description", Unit::Text),
+    Field::new("subjects", "subjects of the store", Unit::Texts),
+    Field::new("retention", "retention of the store", Unit::Text).change(Change::Retention),
+    Field::new("storage", "storage", Unit::Text).change(Change::Fixed),
+    Field::new("num_replicas", "replicas", Unit::Count),
+    Field::new("placement", "placement", Unit::Block),
+    Field::new("max_msgs", "messages of the store", Unit::Limit),
+    Field::new("max_bytes", "maxBytes", Unit::Bytes),
+    Field::new("max_age", "ttl", Unit::Nanos),
+    Field::new("discard", "discard policy of the store", Unit::Text),
+    Field::new("deny_delete", "deletion from the store", Unit::Flag).change(Change::OneWay),
+    Field::new("deny_purge", "purging of the store", Unit::Flag).change(Change::OneWay),
+    Field::new("allow_direct", "direct access to the store", Unit::Flag),
+    Field::new("allow_rollup_hdrs", "rollup of the store", Unit::Flag),
+    Field::new("compression", "compression", Unit::Choice),
     Field::new("metadata", "metadata", Unit::Labels),
 ];

@@ -45,7 +45,7 @@ fn values_that_mean_the_same_do_not_differ() {
         json!({"first_seq": 5}),
         json!({"first_seq": 9}),
     );
-    same(STREAM_FIELDS, json!({}), json!({"compression": "s2"}));
+    same(STREAM_FIELDS, json!({}), json!({"not_known_here": "s2"}));
     same(
         CONSUMER_FIELDS,
         json!({"filter_subjects": ["a"]}),
@@ -129,7 +129,7 @@ fn differences_are_shown_in_the_words_of_resources() {
 fn what_is_sent_resets_what_is_known_and_keeps_the_rest() {
     let desired = config(json!({"name": "S", "max_age": 0, "placement": null}));
     let observed = config(json!({
-        "name": "S", "max_age": 5, "max_msgs": 9, "compression": "s2",
+        "name": "S", "max_age": 5, "max_msgs": 9, "not_known_here": "s2",
         "metadata": {"_nats.ver": "1", "theirs": "x"},
     }));
     let id = api::ResourceId {
@@ -141,7 +141,7 @@ fn what_is_sent_resets_what_is_known_and_keeps_the_rest() {
     let sent = desired.marked(Some(&observed), &mark, STREAM_FIELDS);
     let hash = desired.hash(STREAM_FIELDS);
     let expected = json!({
-        "name": "S", "max_age": 0, "compression": "s2",
+        "name": "S", "max_age": 0, "not_known_here": "s2",
         "metadata": {"weir.dev/owner": "Stream/default/s@here", "weir.dev/applied": hash},
     });
     assert_eq!(Value::from(sent.clone()), expected);

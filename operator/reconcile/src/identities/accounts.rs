@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::Registry;
 use crate::bootstrap::{RootsError, load, load_or_make};
 use crate::broker::{Caller, LOOKUP_TIMEOUT, REQUEST_TIMEOUT, RequestError, read_answer};
+use crate::dereference::AccountPlace;
 use crate::keys::{Entry, Secret};
 use crate::report::Action;
 use crate::status::Verdict;
@@ -41,14 +42,9 @@ impl Error {
     }
 }
 
-/// Makes the servers hold the claims of an account. `revoked` are users to revoke, by public key,
-/// with the time up to which.
-pub(crate) async fn reconcile(
-    registry: Registry<'_>,
-    wanted: &ValidatedAccount,
-    revoked: &BTreeMap<String, i64>,
-) -> Reconciled {
-    match try_reconcile(registry, wanted, revoked).await {
+/// Makes the servers hold the claims of an account.
+pub(crate) async fn reconcile(registry: Registry<'_>, wanted: &ValidatedAccount) -> Reconciled {
+    match try_reconcile(registry, wanted).await {
         Ok(reconciled) => reconciled,
         Err(error) => Reconciled {
             verdict: error.verdict(),
@@ -61,10 +57,10 @@ pub(crate) async fn reconcile(
 async fn try_reconcile(
     registry: Registry<'_>,
     wanted: &ValidatedAccount,
-    revoked: &BTreeMap<String, i64>,
 ) -> Result<Reconciled, Error> {
-    let seed = seed_entry(&wanted.id);
-    let Some(key) = key_for(registry, wanted, &seed).await? else {
+    let lock = registry.locks.of(&wanted.id);
+    let _alone = lock.lock().await;
+    let Some(key) = key_for(registry, wanted).await? else {
         let message = "it does not exist, and managementPolicy Observe creates nothing";
         return Ok(Reconciled {
             verdict: Verdict::stalled("NotFound", &message),
@@ -74,7 +70,7 @@ async fn try_reconcile(
     };
     let kept = kept_claims(registry, &wanted.id).await?;
     let served = registry.lookup(&key.public_key()).await?;
-    let claims = claims(wanted, &key, [kept.as_ref(), served.as_ref()], revoked);
+    let claims = claims(wanted, &key, [kept.as_ref(), served.as_ref()]);
     let diff = differences(&claims, served.as_ref());
     let is_trusted = |served: &AccountClaims| served.issuer == registry.roots.operator.public_key();
     let is_served = diff.is_empty() && served.as_ref().is_some_and(is_trusted);
@@ -117,15 +113,20 @@ pub(crate) async fn delete(registry: Registry<'_>, wanted: &ValidatedAccount) ->
     if wanted.policies.deletion == DeletionPolicy::Retain || !wanted.may_change(false) {
         return Verdict::Gone(None);
     }
-    match try_delete(registry, &wanted.id).await {
+    let lock = registry.locks.of(&wanted.id);
+    let _alone = lock.lock().await;
+    registry.locks.forget(&wanted.id);
+    match try_delete(registry, wanted).await {
         Ok(action) => Verdict::Gone(action),
         Err(error) => error.verdict(),
     }
 }
 
-async fn try_delete(registry: Registry<'_>, id: &ResourceId) -> Result<Option<Action>, Error> {
-    let seed = seed_entry(id);
-    let Some(key) = load(registry.store, &seed).await? else {
+async fn try_delete(
+    registry: Registry<'_>,
+    wanted: &ValidatedAccount,
+) -> Result<Option<Action>, Error> {
+    let Some(key) = load(registry.store, &wanted.key).await? else {
         return Ok(None);
     };
     let operator = &registry.roots.operator;
@@ -139,9 +140,16 @@ async fn try_delete(registry: Registry<'_>, id: &ResourceId) -> Result<Option<Ac
     registry
         .claims_request("$SYS.REQ.CLAIMS.DELETE", token)
         .await?;
-    registry.broker.forget(&Caller { account: key }).await;
+    registry
+        .broker
+        .forget(&Caller::Account(Box::new(key)))
+        .await;
     // The token goes first: a seed without a token is found again, the reverse is not.
-    for entry in [token_entry(id), seed] {
+    let mut entries = vec![token_entry(&wanted.id)];
+    if !matches!(wanted.key, Entry::Given { .. }) {
+        entries.push(wanted.key.clone());
+    }
+    for entry in entries {
         registry
             .store
             .remove(&entry)
@@ -151,19 +159,45 @@ async fn try_delete(registry: Registry<'_>, id: &ResourceId) -> Result<Option<Ac
     Ok(Some(Action::Deleted))
 }
 
+/// Takes away from a user what it may do, also from those who still hold its credentials. An account
+/// that servers do not know has nothing to take away.
+pub(crate) async fn revoke(
+    registry: Registry<'_>,
+    account: &AccountPlace,
+    user: &str,
+) -> Result<(), Error> {
+    let lock = registry.locks.of(&account.id);
+    let _alone = lock.lock().await;
+    let Some(key) = load(registry.store, &account.key).await? else {
+        return Ok(());
+    };
+    let kept = kept_claims(registry, &account.id).await?;
+    let served = registry.lookup(&key.public_key()).await?;
+    let Some(mut claims) = served.or(kept) else {
+        return Ok(());
+    };
+    let until_s = registry.environment.now().as_second();
+    let revocations = &mut claims.body.revocations.0;
+    if revocations.get(user).is_some_and(|until| *until >= until_s) {
+        return Ok(());
+    }
+    revocations.insert(user.to_owned(), until_s);
+    registry.push(&account.id, &claims).await
+}
+
 /// The key of an account, if it has one.
 pub(crate) async fn key(
     registry: Registry<'_>,
-    id: &ResourceId,
+    account: &AccountPlace,
 ) -> Result<Option<KeyPair>, RootsError> {
-    load(registry.store, &seed_entry(id)).await
+    load(registry.store, &account.key).await
 }
 
 async fn key_for(
     registry: Registry<'_>,
     wanted: &ValidatedAccount,
-    seed: &Entry,
 ) -> Result<Option<KeyPair>, RootsError> {
+    let seed = &wanted.key;
     if !wanted.may_change(false) {
         return load(registry.store, seed).await;
     }
@@ -183,9 +217,7 @@ async fn kept_claims(
 
 impl Registry<'_> {
     fn system(&self) -> Caller {
-        Caller {
-            account: self.roots.system_account.clone(),
-        }
+        Caller::Account(Box::new(self.roots.system_account.clone()))
     }
 
     /// The claims that the servers have for an account.
@@ -233,15 +265,12 @@ fn claims(
     wanted: &ValidatedAccount,
     key: &KeyPair,
     earlier: [Option<&AccountClaims>; 2],
-    revoked: &BTreeMap<String, i64>,
 ) -> AccountClaims {
     let mut claims = AccountClaims::new(&key.public_key());
     claims.name = wanted.display_name.clone();
     claims.body = wanted.claims.clone();
     let earlier = earlier.into_iter().flatten();
-    let all = earlier
-        .flat_map(|claims| &claims.body.revocations.0)
-        .chain(revoked);
+    let all = earlier.flat_map(|claims| &claims.body.revocations.0);
     let mut revocations = BTreeMap::new();
     for (user, until_s) in all {
         let latest = revocations.entry(user.clone()).or_insert(*until_s);
@@ -307,13 +336,6 @@ fn hash(claims: &AccountClaims) -> String {
     );
     let text = serde_json::to_vec(&fields).unwrap_or_default();
     data_encoding::HEXLOWER.encode(&Sha256::digest(text)[..16])
-}
-
-fn seed_entry(id: &ResourceId) -> Entry {
-    Entry::AccountSeed {
-        namespace: id.namespace.clone(),
-        name: id.name.clone(),
-    }
 }
 
 fn token_entry(id: &ResourceId) -> Entry {

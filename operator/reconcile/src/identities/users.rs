@@ -33,7 +33,7 @@ async fn try_reconcile(
     wanted: &ValidatedUser,
 ) -> Result<(Verdict, UserStatus), RootsError> {
     let Some(account) = accounts::key(registry, &wanted.account).await? else {
-        let message = format!("{} has no key yet", wanted.account);
+        let message = format!("{} has no key yet", wanted.account.id);
         let verdict = Verdict::retrying("AccountNotReady", &message);
         return Ok((verdict, UserStatus::default()));
     };
@@ -51,17 +51,25 @@ async fn try_reconcile(
     Ok((verdict, status(registry, &wanted.id, creds.as_ref())))
 }
 
-/// The public key of a user that is being deleted and whose credentials must no longer work.
-pub(crate) async fn to_revoke(registry: Registry<'_>, wanted: &ValidatedUser) -> Option<String> {
-    if wanted.deletion == DeletionPolicy::Retain {
-        return None;
+/// Makes credentials that clients may still hold worthless if the policy asks for it, and removes them.
+pub(crate) async fn delete(registry: Registry<'_>, wanted: &ValidatedUser) -> Verdict {
+    if wanted.deletion == DeletionPolicy::Delete {
+        let kept = match kept(registry, &wanted.id).await {
+            Ok(kept) => kept,
+            Err(error) => return Verdict::of_keys(&error),
+        };
+        if let Some(kept) = kept
+            && let Err(error) =
+                accounts::revoke(registry, &wanted.account, &kept.key.public_key()).await
+        {
+            return error.verdict();
+        }
     }
-    let kept = kept(registry, &wanted.id).await.ok()??;
-    Some(kept.key.public_key())
+    remove(registry, &wanted.id).await
 }
 
-/// Removes the credentials, once the account has revoked them.
-pub(crate) async fn delete(registry: Registry<'_>, id: &ResourceId) -> Verdict {
+/// Removes the credentials.
+pub(crate) async fn remove(registry: Registry<'_>, id: &ResourceId) -> Verdict {
     let entry = entry(id);
     let removed = async {
         let was_there = registry.store.load(&entry).await?.is_some();

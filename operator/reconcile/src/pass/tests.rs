@@ -11,8 +11,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::*;
 use crate::keys::{Directory, Entry, Secret};
-use crate::report::Action;
+use crate::report::{Action, Status};
 use broker::FakeBroker;
+use identity::nkey::KeyPair;
 
 const ORDERS: &str = include_str!("../../../../examples/orders.yaml");
 
@@ -287,4 +288,106 @@ fn damaged_keys_are_never_replaced() {
     assert!(account.sync().is_true(STALLED), "{account:?}");
     let kept = block_on(world.store.load(&entry)).expect("it loads");
     assert_eq!(kept, Some(Secret::new("SA-rotten")));
+}
+
+#[test]
+fn many_streams_are_compared_with_one_list() {
+    let mut world = World::new();
+    let lists = Duration::from_secs(15);
+    world.reconciler = world.reconciler.with_lists(lists);
+    let stream = |number: usize| {
+        format!(
+            "---\napiVersion: weir.dev/v1alpha1\nkind: Stream\nmetadata: {{name: s{number}}}\n\
+             spec: {{accountRef: {{name: shop}}}}\n"
+        )
+    };
+    let streams: String = (0..100).map(stream).collect();
+    let mut set = read(&streams);
+    set.insert(shop());
+    world.pass(&set);
+    world.clock.fetch_add(1000, Ordering::Relaxed);
+    world.broker.requests();
+    let report = world.pass(&set);
+    assert!(report.is_synced() && report.changed().count() == 0);
+    // The account's claims, some streams one by one, then pages of two.
+    assert_eq!(world.broker.requests(), 1 + 15 + 50);
+    world.broker.meddle("s99", "max_age", 5.into());
+    world.clock.fetch_add(1000, Ordering::Relaxed);
+    let report = world.pass(&set);
+    assert_eq!(actions(&report), [(Kind::Stream, Action::Corrected)]);
+    // The list is not asked about what was changed meanwhile.
+    assert_eq!(actions(&world.pass(&set)), []);
+}
+
+#[test]
+fn an_unchanged_world_is_reported_in_the_same_words() {
+    let world = World::new();
+    let set = read(ORDERS);
+    world.pass(&set);
+    world.pass(&set);
+    world.clock.fetch_add(1000, Ordering::Relaxed);
+    let settled = world.pass(&set);
+    world.clock.fetch_add(1000, Ordering::Relaxed);
+    assert_eq!(world.pass(&set), settled);
+}
+
+#[test]
+fn consumers_are_where_their_stream_is() {
+    let world = World::new();
+    let mut set = read(ORDERS);
+    let elsewhere = "apiVersion: weir.dev/v1alpha1\nkind: Consumer\nmetadata: {name: far}\n\
+                     spec: {connection: {servers: ['nats://a:4222']}, streamRef: {name: orders}}\n";
+    let far = read(elsewhere);
+    far.iter().for_each(|found| set.insert(found.clone()));
+    let report = world.pass(&set);
+    let id = far.iter().next().expect("one").id();
+    let error = report.get(&id).and_then(|found| found.error.clone());
+    let error = error.unwrap_or_default();
+    assert!(error.contains("belongs elsewhere"), "{error}");
+}
+
+#[test]
+fn a_seed_that_is_given_is_used_and_stays() {
+    let world = World::new();
+    let Resource::Account(mut account) = shop() else {
+        panic!("an account");
+    };
+    account.spec.key_secret_ref = Some(api::SecretKeyRef {
+        name: "old".to_owned(),
+        key: "seed".to_owned(),
+    });
+    account.spec.deletion_policy = api::DeletionPolicy::Delete;
+    let mut set = ResourceSet::from_iter([Resource::Account(account)]);
+    let report = world.pass(&set);
+    assert!(report.needs_retry());
+    let error = only(&report, Kind::Account)
+        .error
+        .clone()
+        .unwrap_or_default();
+    assert!(
+        error.contains("given/default/old/seed does not exist"),
+        "{error}"
+    );
+    let key = KeyPair::from_entropy(identity::nkey::Kind::Account, [7; 32]);
+    let entry = Entry::Given {
+        namespace: "default".to_owned(),
+        name: "old".to_owned(),
+        key: "seed".to_owned(),
+    };
+    block_on(world.store.save(&entry, &Secret::new(key.seed()))).expect("it is saved");
+    let report = world.pass(&set);
+    let Status::Account(status) = &only(&report, Kind::Account).status else {
+        panic!("an account");
+    };
+    assert_eq!(status.public_key, Some(key.public_key()));
+    set = ResourceSet::default()
+        .removed_since(&set, world.reconciler.environment().now())
+        .into_iter()
+        .collect();
+    assert!(world.pass(&set).is_synced());
+    assert!(
+        block_on(world.store.load(&entry))
+            .expect("it loads")
+            .is_some()
+    );
 }

@@ -2,7 +2,7 @@ use api::Resource;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dereference::References;
+use crate::dereference::{Place, References};
 use crate::owner::OwnerId;
 use crate::validate::{Validated, complete_consumer, validate};
 
@@ -19,7 +19,7 @@ fn asset(kind: &str, metadata: &str, spec: &str) -> ValidatedAsset {
         api::parse_documents(&yaml).unwrap_or_else(|problems| panic!("{problems:?}"));
     let resource: Resource = resources.remove(0).value;
     let references = References {
-        account: resource.id(),
+        place: Place::Connection,
         stream: Some("S".to_owned()),
         max_ack_pending: None,
     };
@@ -88,6 +88,11 @@ fn what_is_applied_needs_nothing_more() {
         stream("replicas: 3\nlimits: {maxAge: 1d}\nmetadata: {a: b}"),
         stream("sealed: true"),
         asset("KVBucket", "", "history: 5\nttl: 1h\nlimitMarkerTTL: 5m"),
+        asset("KVBucket", "", "sources: [{bucket: b}]"),
+        asset("ObjectStore", "", "compression: s2"),
+        stream("mirror: {name: A, startTime: '2030-01-01T00:00:00Z'}"),
+        stream("sources: [{name: B}, {name: A, filterSubject: a}]\nallow: {counters: true}"),
+        consumer("priority: {policy: pinnedClient, groups: [a]}"),
         consumer("filterSubjects: [a]\nack: {backoff: [1s, 5s]}"),
         consumer("type: Push\npush: {subject: to, heartbeat: 5s, flowControl: true}"),
         consumer("ack: {policy: none}"),
@@ -225,6 +230,15 @@ fn changes_that_servers_refuse_are_not_tried() {
     illegal(&plain, json!({"sealed": true}), "sealed");
     illegal(&plain, json!({"deny_delete": true}), "denyDelete");
     illegal(&plain, json!({"allow_msg_ttl": true}), "allow.messageTTL");
+    let plain_counters = json!({"allow_msg_counter": true});
+    illegal(&plain, plain_counters, "allow.counters");
+    let mirror = stream("mirror: {name: A}");
+    illegal(&mirror, json!({"mirror": {"name": "B"}}), "mirror");
+    let freed = decide(
+        &stream("subjects: [a]"),
+        &applied(&mirror, json!({"subjects": ["a"]})),
+    );
+    assert_eq!(fields(&freed), ["mirror"]);
     let plain = consumer("");
     illegal(&plain, json!({"ack_policy": "all"}), "ack.policy");
     illegal(&plain, json!({"deliver_policy": "new"}), "deliver.policy");
@@ -288,4 +302,14 @@ fn changes_that_lose_data_wait_for_approval() {
     );
     held("retention: interest", json!({"retention": "limits"}));
     free("replicas: 3", json!({"num_replicas": 5}));
+}
+
+#[test]
+fn what_servers_word_differently_is_the_same() {
+    let wanted = stream("sources: [{name: A, startTime: '2030-01-01T00:00:00Z'}, {name: B}]");
+    let served = json!({
+        "compression": "none", "persist_mode": "default", "allow_msg_counter": false,
+        "sources": [{"name": "B"}, {"name": "A", "opt_start_time": "2030-01-01T00:00:00.000000000Z"}],
+    });
+    assert_eq!(decide(&wanted, &applied(&wanted, served)), Plan::Nothing);
 }

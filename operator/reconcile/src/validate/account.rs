@@ -5,6 +5,8 @@ use api::{Account, ManagementPolicy, Policies, Resource, ResourceId};
 use identity::jwt;
 
 use super::{Invalid, bytes, limit};
+use crate::dereference::account_key;
+use crate::keys::Entry;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ValidatedAccount {
@@ -14,6 +16,8 @@ pub(crate) struct ValidatedAccount {
     /// Without keys and revocations, which are not the resource's to say.
     pub(crate) claims: jwt::Account,
     pub(crate) policies: Policies,
+    /// Where its seed is.
+    pub(crate) key: Entry,
 }
 
 pub(super) fn validate(account: &Account) -> Result<ValidatedAccount, Invalid> {
@@ -26,6 +30,7 @@ pub(super) fn validate(account: &Account) -> Result<ValidatedAccount, Invalid> {
         ..jwt::Account::default()
     };
     Ok(ValidatedAccount {
+        key: account_key(account),
         display_name: spec.display_name.clone().unwrap_or_else(|| id.name.clone()),
         id,
         claims,

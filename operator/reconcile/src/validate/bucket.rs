@@ -1,9 +1,10 @@
 //! Buckets: streams configured just as the clients of NATS configure them.
 
+use api::kv_bucket::BucketSource;
 use api::{Duration, KVBucket, Resource};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::stream::{placement, republish, storage};
+use super::stream::{compression, external, placement, republish, storage};
 use super::{
     Address, Approval, Invalid, ValidatedAsset, bytes, default_duplicate_window, invalid,
     long_enough, message_bytes, nanos,
@@ -22,7 +23,8 @@ pub(super) fn validate(bucket: &KVBucket, to: References) -> Result<ValidatedAss
     }
     Ok(ValidatedAsset {
         id: resource.id(),
-        account: to.account,
+        place: to.place,
+        domain: bucket.spec.domain.clone(),
         address: Address::Stream(bucket.stream_name()),
         config: config(bucket, &name)?,
         fields: BUCKET_FIELDS,
@@ -43,7 +45,12 @@ fn config(bucket: &KVBucket, name: &str) -> Result<Config, Invalid> {
     }
     let mut config = Config::default();
     config.set("name", bucket.stream_name());
-    config.set("subjects", vec![format!("$KV.{name}.>")]);
+    // A mirror has the subjects of its bucket.
+    let subjects = match spec.mirror {
+        Some(_) => Vec::new(),
+        None => vec![format!("$KV.{name}.>")],
+    };
+    config.set("subjects", subjects);
     config.set("description", spec.description.clone().unwrap_or_default());
     config.set("retention", "limits");
     config.set("storage", storage(spec.storage));
@@ -69,7 +76,28 @@ fn config(bucket: &KVBucket, name: &str) -> Result<Config, Invalid> {
     config.set("allow_rollup_hdrs", true);
     config.set("allow_msg_ttl", spec.limit_marker_ttl.is_some());
     config.set("subject_delete_marker_ttl", nanos(spec.limit_marker_ttl));
+    config.set("compression", compression(spec.compression));
+    config.set("mirror_direct", spec.mirror.is_some());
+    config.set(
+        "mirror",
+        spec.mirror.as_ref().map(|from| source(from, None)),
+    );
+    let sources = spec.sources.iter().map(|from| source(from, Some(name)));
+    config.set("sources", sources.collect::<Vec<Value>>());
     config.set("republish", republish(spec.republish.as_ref()));
     config.set("metadata", json!(spec.metadata));
     Ok(config)
+}
+
+/// Values that are copied into a bucket of another name get its subjects.
+fn source(from: &BucketSource, into: Option<&str>) -> Value {
+    let transforms = into.map(|into| {
+        let subjects = |bucket: &str| format!("$KV.{bucket}.>");
+        json!([{ "src": subjects(&from.bucket), "dest": subjects(into) }])
+    });
+    json!({
+        "name": format!("KV_{}", from.bucket),
+        "subject_transforms": transforms,
+        "external": external(from.external.as_ref()),
+    })
 }

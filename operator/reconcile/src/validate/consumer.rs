@@ -1,6 +1,6 @@
 //! Consumers.
 
-use api::consumer::{AckPolicy, ConsumerType, DeliverPolicy, ReplayPolicy};
+use api::consumer::{AckPolicy, ConsumerType, DeliverPolicy, PriorityPolicy, ReplayPolicy};
 use api::{Consumer, Duration, Resource};
 use serde_json::json;
 
@@ -10,6 +10,7 @@ use crate::dereference::References;
 
 const DEFAULT_ACK_WAIT: Duration = Duration::from_secs(30);
 const DEFAULT_MAX_WAITING: u32 = 512;
+const DEFAULT_PINNED_TTL: Duration = Duration::from_secs(120);
 
 pub(super) fn validate(consumer: &Consumer, to: References) -> Result<ValidatedAsset, Invalid> {
     let resource = Resource::Consumer(Box::new(consumer.clone()));
@@ -18,7 +19,8 @@ pub(super) fn validate(consumer: &Consumer, to: References) -> Result<ValidatedA
         .ok_or_else(|| invalid("streamRef", "is missing"))?;
     Ok(ValidatedAsset {
         id: resource.id(),
-        account: to.account,
+        place: to.place,
+        domain: consumer.spec.domain.clone(),
         address: Address::Consumer {
             stream,
             name: consumer.consumer_name(),
@@ -64,7 +66,26 @@ fn config(consumer: &Consumer) -> Result<Config, Invalid> {
     set_start(&mut config, consumer);
     set_ack(&mut config, consumer)?;
     set_delivery(&mut config, consumer)?;
+    set_priority(&mut config, consumer);
     Ok(config)
+}
+
+fn set_priority(config: &mut Config, consumer: &Consumer) {
+    let priority = consumer.spec.priority.as_ref();
+    let policy = priority.map(|priority| match priority.policy {
+        PriorityPolicy::Overflow => "overflow",
+        PriorityPolicy::PinnedClient => "pinned_client",
+        PriorityPolicy::Prioritized => "prioritized",
+    });
+    let timeout = priority
+        .filter(|priority| priority.policy == PriorityPolicy::PinnedClient)
+        .map(|priority| priority.pinned_ttl.unwrap_or(DEFAULT_PINNED_TTL));
+    config.set("priority_policy", policy);
+    config.set(
+        "priority_groups",
+        priority.map(|priority| priority.groups.clone()),
+    );
+    config.set("priority_timeout", timeout.map(Duration::as_nanos));
 }
 
 fn set_start(config: &mut Config, consumer: &Consumer) {

@@ -1,6 +1,9 @@
 //! Streams.
 
-use api::stream::{DiscardPolicy, Placement, Republish, Retention, Storage};
+use api::stream::{
+    Compression, DiscardPolicy, External, PersistMode, Placement, Republish, Retention, Storage,
+    StreamSource, SubjectTransform,
+};
 use api::{Duration, Resource, Stream};
 use serde_json::{Value, json};
 
@@ -15,7 +18,8 @@ pub(super) fn validate(stream: &Stream, to: References) -> Result<ValidatedAsset
     let resource = Resource::Stream(Box::new(stream.clone()));
     Ok(ValidatedAsset {
         id: resource.id(),
-        account: to.account,
+        place: to.place,
+        domain: stream.spec.domain.clone(),
         address: Address::Stream(stream.stream_name()),
         config: config(stream)?,
         fields: STREAM_FIELDS,
@@ -30,6 +34,8 @@ fn config(stream: &Stream) -> Result<Config, Invalid> {
     let mut config = Config::default();
     let name = stream.stream_name();
     let subjects = match spec.subjects.as_slice() {
+        // A mirror has those of its stream, and a stream of copies needs none.
+        [] if spec.mirror.is_some() || !spec.sources.is_empty() => Vec::new(),
         [] => vec![name.clone()],
         subjects => subjects.to_vec(),
     };
@@ -49,6 +55,13 @@ fn config(stream: &Stream) -> Result<Config, Invalid> {
     set_limits(&mut config, stream)?;
     set_permissions(&mut config, stream)?;
     set_rewrites(&mut config, stream);
+    config.set("compression", compression(spec.compression));
+    config.set("persist_mode", persist_mode(spec.persist_mode));
+    config.set("mirror", spec.mirror.as_ref().map(source));
+    config.set(
+        "sources",
+        spec.sources.iter().map(source).collect::<Vec<Value>>(),
+    );
     if spec.sealed {
         // Sealing does this on the server.
         config.set("max_age", 0);
@@ -113,19 +126,49 @@ fn set_permissions(config: &mut Config, stream: &Stream) -> Result<(), Invalid> 
     config.set("allow_direct", allow.direct);
     config.set("allow_rollup_hdrs", allow.rollup);
     config.set("allow_msg_ttl", allow.message_ttl);
+    config.set("mirror_direct", allow.mirror_direct);
+    // Older servers refuse to hear of these.
+    let newer = |is_allowed: bool| is_allowed.then_some(true);
+    config.set("allow_msg_counter", newer(allow.counters));
+    config.set("allow_atomic", newer(allow.atomic_publish));
+    config.set("allow_batched", newer(allow.batch_publish));
+    config.set("allow_msg_schedules", newer(allow.schedules));
     config.set("subject_delete_marker_ttl", nanos(marker));
     Ok(())
 }
 
 fn set_rewrites(config: &mut Config, stream: &Stream) {
-    let transform = stream.spec.subject_transform.as_ref().map(|transform| {
-        json!({
-            "src": transform.source.as_deref().unwrap_or(">"),
-            "dest": transform.destination,
-        })
-    });
+    let transform = stream.spec.subject_transform.as_ref().map(transform);
     config.set("subject_transform", transform);
     config.set("republish", republish(stream.spec.republish.as_ref()));
+}
+
+fn transform(transform: &SubjectTransform) -> Value {
+    json!({
+        "src": transform.source.as_deref().unwrap_or(">"),
+        "dest": transform.destination,
+    })
+}
+
+fn source(source: &StreamSource) -> Value {
+    let transforms = source.subject_transforms.iter().map(transform);
+    json!({
+        "name": source.name,
+        "opt_start_seq": source.start_sequence.unwrap_or_default(),
+        "opt_start_time": source.start_time.as_ref().map(|time| time.0.to_string()),
+        "filter_subject": source.filter_subject.as_deref().unwrap_or_default(),
+        "subject_transforms": transforms.collect::<Vec<Value>>(),
+        "external": external(source.external.as_ref()),
+    })
+}
+
+pub(super) fn external(external: Option<&External>) -> Value {
+    external.map_or(Value::Null, |external| {
+        json!({
+            "api": external.api_prefix,
+            "deliver": external.deliver_prefix.as_deref().unwrap_or_default(),
+        })
+    })
 }
 
 pub(super) fn republish(republish: Option<&Republish>) -> Value {
@@ -145,6 +188,21 @@ pub(super) fn placement(placement: Option<&Placement>) -> Value {
             "tags": placement.tags,
         }),
         _ => Value::Null,
+    }
+}
+
+/// The default is not said: older servers do not know the field.
+pub(super) fn compression(compression: Compression) -> Option<&'static str> {
+    match compression {
+        Compression::None => None,
+        Compression::S2 => Some("s2"),
+    }
+}
+
+fn persist_mode(mode: PersistMode) -> Option<&'static str> {
+    match mode {
+        PersistMode::Default => None,
+        PersistMode::Async => Some("async"),
     }
 }
 

@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::dereference::AccountPlace;
+use crate::keys::Entry;
 
 fn read(kind: &str, name: &str, spec: &str) -> Result<Validated, Invalid> {
     let spec = spec.replace('\n', "\n  ");
@@ -11,7 +13,10 @@ fn read(kind: &str, name: &str, spec: &str) -> Result<Validated, Invalid> {
     let mut found = api::parse_documents(&yaml).unwrap_or_else(|problems| panic!("{problems:?}"));
     let resource = found.remove(0).value;
     let references = References {
-        account: resource.id(),
+        place: Place::Account(AccountPlace {
+            id: resource.id(),
+            key: Entry::OperatorSeed,
+        }),
         stream: Some("S".to_owned()),
         max_ack_pending: Some(40),
     };
@@ -77,8 +82,41 @@ fn buckets_are_configured_as_clients_do() {
         "duplicate_window": 60_000_000_000_u64, "deny_delete": true, "deny_purge": false,
         "allow_direct": true, "allow_rollup_hdrs": true, "allow_msg_ttl": true,
         "subject_delete_marker_ttl": 30_000_000_000_u64, "republish": null, "metadata": {},
+        "compression": null, "mirror": null, "mirror_direct": false, "sources": [],
     });
     assert_eq!(json!(bucket.config.0), expected);
+}
+
+/// Clients of NATS make just this.
+#[test]
+fn copies_of_buckets_are_configured_as_clients_do() {
+    let mirror = asset(
+        "KVBucket",
+        "mirror: {bucket: b, external: {apiPrefix: $JS.hub.API}}",
+    )
+    .config;
+    assert_eq!(mirror.0["subjects"], json!([]));
+    assert_eq!(mirror.0["mirror_direct"], true);
+    assert_eq!(mirror.0["mirror"]["name"], "KV_b");
+    assert_eq!(mirror.0["mirror"]["external"]["api"], "$JS.hub.API");
+    let copy = asset("KVBucket", "sources: [{bucket: b}]").config;
+    assert_eq!(copy.0["subjects"], json!(["$KV.a.>"]));
+    let transforms = json!([{"src": "$KV.b.>", "dest": "$KV.a.>"}]);
+    assert_eq!(copy.0["sources"][0]["subject_transforms"], transforms);
+}
+
+/// Clients of NATS make just this.
+#[test]
+fn object_stores_are_configured_as_clients_do() {
+    let store = asset("ObjectStore", "ttl: 1h\nmaxBytes: 1Mi\ncompression: s2").config;
+    let expected = json!({
+        "name": "OBJ_a", "subjects": ["$O.a.C.>", "$O.a.M.>"], "description": "",
+        "retention": "limits", "storage": "file", "num_replicas": 1, "placement": null,
+        "max_msgs": -1, "max_bytes": 1 << 20, "max_age": 3_600_000_000_000_u64, "discard": "new",
+        "deny_delete": false, "deny_purge": false, "allow_direct": true,
+        "allow_rollup_hdrs": true, "compression": "s2", "metadata": {},
+    });
+    assert_eq!(json!(store.0), expected);
 }
 
 #[test]
@@ -86,6 +124,7 @@ fn every_field_that_is_compared_is_decided() {
     for (kind, spec) in [
         ("Stream", "replicas: 1"),
         ("KVBucket", "replicas: 1"),
+        ("ObjectStore", "replicas: 1"),
         ("Consumer", "streamName: S"),
     ] {
         let mut asset = asset(kind, spec);

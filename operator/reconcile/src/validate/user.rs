@@ -5,7 +5,7 @@ use identity::jwt;
 
 use super::account::claims;
 use super::{Invalid, bytes, invalid, limit};
-use crate::dereference::References;
+use crate::dereference::{AccountPlace, Place, References};
 
 /// Credentials are renewed when this part of their life is left, unless the resource says more.
 const RENEW_AT_A: u64 = 3;
@@ -15,7 +15,7 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct ValidatedUser {
     pub(crate) id: ResourceId,
-    pub(crate) account: ResourceId,
+    pub(crate) account: AccountPlace,
     pub(crate) claims: jwt::User,
     pub(crate) life: Option<Life>,
     pub(crate) deletion: DeletionPolicy,
@@ -30,6 +30,9 @@ pub(crate) struct Life {
 
 pub(super) fn validate(user: &User, to: References) -> Result<ValidatedUser, Invalid> {
     let spec = &user.spec;
+    let Place::Account(account) = to.place else {
+        return Err(invalid("accountRef", "is missing"));
+    };
     let (publish, subscribe, responses) = claims(spec.permissions.as_ref());
     let limits = spec.limits.clone().unwrap_or_default();
     let claims = jwt::User {
@@ -46,7 +49,7 @@ pub(super) fn validate(user: &User, to: References) -> Result<ValidatedUser, Inv
     };
     Ok(ValidatedUser {
         id: Resource::User(Box::new(user.clone())).id(),
-        account: to.account,
+        account,
         claims,
         life: life(spec.expires_after, spec.rotate_before)?,
         deletion: spec.deletion_policy,

@@ -1,7 +1,7 @@
 use identity::nkey::{KeyPair, Kind};
 
 use super::*;
-use crate::dereference::References;
+use crate::dereference::{AccountPlace, Place, References};
 use crate::validate::{Validated, validate};
 
 const NOW_S: i64 = 1_800_000_000;
@@ -15,7 +15,10 @@ fn user(spec: &str) -> ValidatedUser {
     let mut found = api::parse_documents(&yaml).unwrap_or_else(|problems| panic!("{problems:?}"));
     let resource = found.remove(0).value;
     let references = References {
-        account: resource.id(),
+        place: Place::Account(AccountPlace {
+            id: resource.id(),
+            key: Entry::OperatorSeed,
+        }),
         stream: None,
         max_ack_pending: None,
     };

@@ -16,6 +16,7 @@ pub(super) struct FakeBroker {
     operator: String,
     is_reachable: AtomicBool,
     pushes: AtomicUsize,
+    requests: AtomicUsize,
     claims: Mutex<BTreeMap<String, String>>,
     /// By `STREAM` or `STREAM.CONSUMER`.
     configs: Mutex<BTreeMap<String, Value>>,
@@ -27,6 +28,7 @@ impl FakeBroker {
             operator: operator.to_owned(),
             is_reachable: AtomicBool::new(true),
             pushes: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
             claims: Mutex::default(),
             configs: Mutex::default(),
         }
@@ -38,6 +40,11 @@ impl FakeBroker {
 
     pub(super) fn pushes(&self) -> usize {
         self.pushes.load(Ordering::Relaxed)
+    }
+
+    /// Requests since this was asked last.
+    pub(super) fn requests(&self) -> usize {
+        self.requests.swap(0, Ordering::Relaxed)
     }
 
     pub(super) fn lose_claims(&self) {
@@ -67,7 +74,17 @@ impl FakeBroker {
                 let token = self.claims.lock().get(*account).cloned();
                 token.unwrap_or_default().into_bytes()
             }
+            ["$SYS", "REQ", "CLAIMS", "DELETE"] => {
+                self.claims.lock().clear();
+                json!({"data": {"code": 200}}).to_string().into_bytes()
+            }
             ["$SYS", "REQ", "CLAIMS", "UPDATE"] => self.push(payload).to_string().into_bytes(),
+            ["$JS", "API", "STREAM", "LIST"] => {
+                let body: Value = serde_json::from_slice(payload).expect("an offset");
+                self.list(body["offset"].as_u64().expect("a number"))
+                    .to_string()
+                    .into_bytes()
+            }
             ["$JS", "API", kind, verb, name @ ..] => {
                 let body = serde_json::from_slice(payload).unwrap_or_default();
                 self.jetstream(kind, verb, &name.join("."), &body)
@@ -76,6 +93,16 @@ impl FakeBroker {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A page holds two streams.
+    fn list(&self, offset: u64) -> Value {
+        let configs = self.configs.lock();
+        let streams = configs.iter().filter(|(name, _)| !name.contains('.'));
+        let infos = streams.map(|(_, config)| json!({"config": config, "state": {"messages": 0}}));
+        let infos: Vec<Value> = infos.collect();
+        let page: Vec<&Value> = infos.iter().skip(offset as usize).take(2).collect();
+        json!({"total": infos.len(), "offset": offset, "limit": 2, "streams": page})
     }
 
     fn push(&self, payload: &[u8]) -> Value {
@@ -124,6 +151,7 @@ impl Broker for FakeBroker {
         payload: Vec<u8>,
         _timeout: Duration,
     ) -> BoxFuture<'a, Result<Vec<u8>, RequestError>> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = if self.is_reachable.load(Ordering::Relaxed) {
             Ok(self.answer(subject, &payload))
         } else {
