@@ -6,10 +6,10 @@ use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::Quantity;
+use crate::{Quantity, quantity};
 
 const DEFAULT_VOLUME: Quantity = Quantity::from_bytes(10 << 30);
 
@@ -60,7 +60,8 @@ pub struct Pool {
 pub struct Storage {
     /// Size of the volume. It can grow if the storage class allows it.
     #[serde(default = "default_volume")]
-    #[x_kube(validation = Rule::new("quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0").message(
+    #[schemars(schema_with = "volume_size")]
+    #[x_kube(validation = Rule::new("quantity(self).compareTo(quantity(oldSelf)) >= 0").message(
         "volumes can not shrink; add a pool with smaller volumes, and scale the old one down"
     ))]
     pub size: Quantity,
@@ -199,4 +200,10 @@ impl Default for NetworkPolicy {
 
 fn default_volume() -> Quantity {
     DEFAULT_VOLUME
+}
+
+/// A quantity as a short text. API servers count what a rule may cost at most, and for one that may
+/// be a number too they take the longest text there is, which is too long for every pool's volume.
+fn volume_size(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 32, "pattern": quantity::PATTERN })
 }
