@@ -7,6 +7,7 @@ pub mod account;
 pub mod advisory;
 pub mod consumer;
 pub mod publish;
+pub mod source;
 pub mod stream;
 mod subject;
 

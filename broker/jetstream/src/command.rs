@@ -17,6 +17,9 @@ pub const MAX_BATCH_MESSAGES: usize = 512;
 /// Bytes after which a proposer stops adding messages to a publish command.
 pub const MAX_BATCH_BYTES: usize = 512 * 1024;
 
+/// Most messages in one atomic batch.
+pub const MAX_ATOMIC_MESSAGES: usize = 1000;
+
 /// Names one proposal, so that the server that made it can answer its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProposalId {
@@ -42,6 +45,14 @@ pub struct Command {
 pub enum Action {
     /// Messages to store, each judged on its own, in order.
     PublishBatch(Vec<Publish>),
+    /// Messages to store all together, or none of them.
+    AtomicBatch {
+        /// The id its publisher chose.
+        id: String,
+        messages: Vec<Publish>,
+    },
+    /// Messages that the leader read from the stream's mirror or from one of its sources.
+    Copy(Copied),
     /// Remove one message.
     DeleteMsg { seq: u64, no_erase: bool },
     /// Remove messages.
@@ -72,6 +83,31 @@ pub struct Publish {
     pub subject: Bytes,
     pub headers: Bytes,
     pub payload: Bytes,
+}
+
+/// A stretch of the messages of a mirror's or source's origin, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// The key of the source, see [`StreamSource::key`](crate::config::StreamSource::key).
+    pub source: String,
+    /// Which stream of that name it is, as the origin says; empty if it does not.
+    pub identity: String,
+    /// The stretch begins after this sequence of the origin.
+    pub after: u64,
+    /// The stretch ends with this sequence of the origin.
+    pub up_to: u64,
+    pub messages: Vec<CopiedMessage>,
+}
+
+/// One message of an origin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopiedMessage {
+    /// Its sequence there.
+    pub seq: u64,
+    /// When it was stored there, nanoseconds since 1970.
+    pub time_ns: i64,
+    /// The message as it is to be stored here.
+    pub message: Publish,
 }
 
 /// Which messages a purge removes. `upto_seq` and `keep` exclude each other.

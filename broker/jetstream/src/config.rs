@@ -1,6 +1,7 @@
 //! A stream's configuration: its JSON form and the rules it must satisfy.
 
 pub mod level;
+pub mod source;
 mod validate;
 
 use std::collections::BTreeMap;

@@ -12,10 +12,13 @@ pub mod codec;
 pub mod command;
 pub mod config;
 pub mod consumer;
+pub mod copier;
+pub mod decimal;
 pub mod duration;
 pub mod error;
 pub mod json;
 pub mod read;
+pub mod staging;
 pub mod stream;
 pub mod timestamp;
 

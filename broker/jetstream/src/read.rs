@@ -38,7 +38,7 @@ impl StreamMachine {
     pub fn info_state(&self, request: &InfoRequest) -> (Paged, StreamState) {
         let store = self.store();
         let mut state = summary(store);
-        state.consumer_count = self.consumers().len();
+        state.consumer_count = self.public_consumers().count();
         if request.deleted_details {
             let deleted = store.deleted().flatten().take(MAX_DELETED_DETAILS);
             state.deleted = deleted.collect();

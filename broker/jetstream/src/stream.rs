@@ -4,11 +4,16 @@
 //! a message is stored is judged here, at apply, with the time the command carries.
 //!
 //! - [`StreamMachine`] holds the configuration, the messages, and the consumers' replicated state.
-//! - `publish.rs` judges one message, `limits.rs` and `expiry.rs` remove what is too much or too
+//! - `publish.rs` judges one message, `batch.rs` an atomic batch, `counter.rs` counts, `copy.rs`
+//!   takes what mirrors and sources bring, `limits.rs` and `expiry.rs` remove what is too much or too
 //!   old, `manage.rs` changes the stream, `consumers.rs` its consumers.
 //! - `encoding.rs` is the state outside the message store as bytes, for checkpoints and snapshots.
 
+mod ahead;
+mod batch;
 mod consumers;
+mod copy;
+mod counter;
 mod dedupe;
 mod effect;
 mod encoding;
@@ -30,7 +35,8 @@ use crate::command::{Action, Command};
 use crate::config::StreamConfig;
 
 pub use consumers::Consumer;
-pub use effect::{Answer, Effect, PubAck};
+pub use copy::Position;
+pub use effect::{Answer, Effect, PubAck, StoredBatch};
 
 use dedupe::Dedupe;
 use effect::Changes;
@@ -52,6 +58,8 @@ pub struct StreamMachine {
     /// time never goes back.
     now_ns: i64,
     applied_index: u64,
+    /// How far each source has been copied, by its key.
+    copied: BTreeMap<String, Position>,
     transform: Option<Transform>,
     republish: Option<Transform>,
 }
@@ -77,6 +85,7 @@ impl StreamMachine {
             last_msg_id: Vec::new(),
             now_ns: created_ns,
             applied_index: 0,
+            copied: BTreeMap::new(),
             transform: None,
             republish: None,
         };
@@ -103,6 +112,10 @@ impl StreamMachine {
             Action::PublishBatch(messages) => {
                 self.publish_batch(messages, &mut changes, effects)?
             }
+            Action::AtomicBatch { id, messages } => {
+                self.publish_atomically(id, messages, &mut changes, effects)?
+            }
+            Action::Copy(copied) => self.copy(copied, &mut changes, effects)?,
             Action::ConsumerProgress(progress) => self.consumer_progress(progress, &mut changes)?,
             Action::Tick => {}
             action => {
@@ -123,6 +136,12 @@ impl StreamMachine {
         self.created_ns
     }
 
+    /// Tells this stream from others that had its name before.
+    pub fn identity(&self) -> String {
+        let unique = format!("{} {}", self.config.name, self.created_ns);
+        crate::config::source::short_hash(unique.as_bytes())
+    }
+
     /// The stream's messages, for reading.
     pub fn store(&self) -> &dyn MessageStore {
         &*self.store
@@ -136,6 +155,13 @@ impl StreamMachine {
     /// The replicated state of the consumers, by name.
     pub fn consumers(&self) -> &BTreeMap<String, Consumer> {
         &self.consumers
+    }
+
+    /// The consumers that the API shows: those with which other streams copy this one are not
+    /// among them.
+    pub fn public_consumers(&self) -> impl Iterator<Item = (&String, &Consumer)> {
+        let all = self.consumers.iter();
+        all.filter(|(_, consumer)| !consumer.config.direct)
     }
 
     /// Index of the last command applied, 0 if there was none.

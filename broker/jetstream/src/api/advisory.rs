@@ -30,6 +30,7 @@ pub enum Advisory {
     QuorumLost(Leader),
     Pinned(Pin),
     Unpinned(Pin),
+    BatchAbandoned(BatchAbandoned),
     ApiAudit(ApiAudit),
     ApiLimitReached(ApiLimitReached),
 }
@@ -121,6 +122,18 @@ pub struct Pin {
     pub reason: String,
 }
 
+/// An atomic batch that will not be stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BatchAbandoned {
+    pub stream: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub domain: String,
+    /// The id its publisher chose.
+    pub batch: String,
+    /// `timeout`, `large` or `incomplete`.
+    pub reason: String,
+}
+
 /// A request of the API and its response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ApiAudit {
@@ -167,6 +180,7 @@ impl Advisory {
             Advisory::QuorumLost(_) => "io.nats.jetstream.advisory.v1.consumer_quorum_lost",
             Advisory::Pinned(_) => "io.nats.jetstream.advisory.v1.consumer_group_pinned",
             Advisory::Unpinned(_) => "io.nats.jetstream.advisory.v1.consumer_group_unpinned",
+            Advisory::BatchAbandoned(_) => "io.nats.jetstream.advisory.v1.stream_batch_abandoned",
             Advisory::ApiAudit(_) => "io.nats.jetstream.advisory.v1.api_audit",
             Advisory::ApiLimitReached(_) => "io.nats.jetstream.advisory.v1.api_limit_reached",
         }
@@ -206,6 +220,9 @@ impl Advisory {
             Advisory::QuorumLost(leader) => of_leader("QUORUM_LOST", leader),
             Advisory::Pinned(pin) => of_consumer("PINNED", &pin.stream, &pin.consumer),
             Advisory::Unpinned(pin) => of_consumer("UNPINNED", &pin.stream, &pin.consumer),
+            Advisory::BatchAbandoned(event) => {
+                format!("{PREFIX}.STREAM.BATCH_ABANDONED.{}", event.stream)
+            }
             Advisory::ApiAudit(_) => format!("{PREFIX}.API"),
             Advisory::ApiLimitReached(_) => format!("{PREFIX}.API.LIMIT_REACHED"),
         }

@@ -42,12 +42,17 @@ impl PubAckWriter {
                 out.extend_from_slice(&self.prefix);
                 // Writing to a vector does not fail.
                 let _ = write!(out, "{}", ack.seq);
-                let end: &[u8] = if ack.duplicate {
-                    b",\"duplicate\": true}"
-                } else {
-                    b"}"
-                };
-                out.extend_from_slice(end);
+                if ack.duplicate {
+                    out.extend_from_slice(b",\"duplicate\": true");
+                }
+                if let Some(value) = &ack.value {
+                    let _ = write!(out, ",\"val\":{}", quoted(value));
+                }
+                if let Some(batch) = &ack.batch {
+                    let (id, count) = (quoted(&batch.id), batch.count);
+                    let _ = write!(out, ",\"batch\":{id},\"count\":{count}");
+                }
+                out.push(b'}');
             }
             Err(error) => {
                 let refused = Refused {
@@ -68,6 +73,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::StoredBatch;
 
     fn reply(domain: &str, outcome: Result<PubAck, ApiError>) -> String {
         let mut out = Vec::new();
@@ -79,20 +85,38 @@ mod tests {
     fn replies_have_the_form_clients_know() {
         let ack = PubAck {
             seq: 5,
-            duplicate: false,
+            ..PubAck::default()
         };
-        assert_eq!(reply("", Ok(ack)), r#"{"stream":"T1","seq":5}"#);
+        assert_eq!(reply("", Ok(ack.clone())), r#"{"stream":"T1","seq":5}"#);
         assert_eq!(
-            reply("hub", Ok(ack)),
+            reply("hub", Ok(ack.clone())),
             r#"{"stream":"T1","domain":"hub","seq":5}"#
         );
         let duplicate = PubAck {
             seq: 5,
             duplicate: true,
+            ..PubAck::default()
         };
         assert_eq!(
             reply("", Ok(duplicate)),
             r#"{"stream":"T1","seq":5,"duplicate": true}"#
+        );
+        let counted = PubAck {
+            value: Some("-7".into()),
+            ..ack.clone()
+        };
+        assert_eq!(
+            reply("", Ok(counted)),
+            r#"{"stream":"T1","seq":5,"val":"-7"}"#
+        );
+        let id = "b1".to_owned();
+        let batch = PubAck {
+            batch: Some(Box::new(StoredBatch { id, count: 3 })),
+            ..ack
+        };
+        assert_eq!(
+            reply("", Ok(batch)),
+            r#"{"stream":"T1","seq":5,"batch":"b1","count":3}"#
         );
         let expected = concat!(
             r#"{"error":{"code":400,"err_code":10060,"#,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::source::SourceInfo;
 use super::{ClusterInfo, Paged, is_default};
 use crate::config::StreamConfig;
 use crate::error::ApiError;
@@ -149,6 +150,10 @@ pub struct StreamInfo {
     pub domain: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<SourceInfo>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceInfo>,
     /// When this was gathered.
     pub ts: Timestamp,
 }

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Action, Command, ConsumerProgress, MAX_BATCH_MESSAGES, ProposalId, Publish, Purge};
+use super::{
+    Action, Command, ConsumerProgress, Copied, CopiedMessage, MAX_ATOMIC_MESSAGES,
+    MAX_BATCH_MESSAGES, ProposalId, Publish, Purge,
+};
 use crate::codec::{Damaged, Reader, Writer};
 use crate::consumer::Progress;
 
@@ -26,6 +29,8 @@ const UPDATE_CONSUMER: u8 = 6;
 const DELETE_CONSUMER: u8 = 7;
 const CONSUMER_PROGRESS: u8 = 8;
 const TICK: u8 = 9;
+const ATOMIC_BATCH: u8 = 10;
+const COPY: u8 = 11;
 
 impl Command {
     /// The binary form for the stream's log.
@@ -66,11 +71,15 @@ impl Command {
 
     fn size_hint(&self) -> usize {
         match &self.action {
-            Action::PublishBatch(messages) => {
-                32 + messages
+            Action::PublishBatch(messages) | Action::AtomicBatch { messages, .. } => {
+                128 + messages
                     .iter()
                     .map(|message| message.size() + 12)
                     .sum::<usize>()
+            }
+            Action::Copy(copied) => {
+                let messages = copied.messages.iter();
+                256 + messages.map(|copy| copy.message.size() + 32).sum::<usize>()
             }
             _ => 256,
         }
@@ -88,6 +97,8 @@ impl Action {
     fn kind(&self) -> u8 {
         match self {
             Action::PublishBatch(_) => PUBLISH_BATCH,
+            Action::AtomicBatch { .. } => ATOMIC_BATCH,
+            Action::Copy(_) => COPY,
             Action::DeleteMsg { .. } => DELETE_MSG,
             Action::Purge(_) => PURGE,
             Action::UpdateConfig(_) => UPDATE_CONFIG,
@@ -102,14 +113,12 @@ impl Action {
 
 fn write_action(out: &mut Writer, action: &Action) {
     match action {
-        Action::PublishBatch(messages) => {
-            out.u64(messages.len() as u64);
-            for message in messages {
-                out.bytes(&message.subject);
-                out.bytes(&message.headers);
-                out.bytes(&message.payload);
-            }
+        Action::PublishBatch(messages) => write_messages(out, messages),
+        Action::AtomicBatch { id, messages } => {
+            out.str(id);
+            write_messages(out, messages);
         }
+        Action::Copy(copied) => write_copied(out, copied),
         Action::DeleteMsg { seq, no_erase } => {
             out.u64(*seq);
             out.bool(*no_erase);
@@ -138,7 +147,12 @@ fn write_action(out: &mut Writer, action: &Action) {
 
 fn read_action(kind: u8, input: &mut Reader) -> Result<Action, Damaged> {
     Ok(match kind {
-        PUBLISH_BATCH => Action::PublishBatch(read_messages(input)?),
+        PUBLISH_BATCH => Action::PublishBatch(read_messages(input, MAX_BATCH_MESSAGES)?),
+        ATOMIC_BATCH => Action::AtomicBatch {
+            id: read_name(input)?,
+            messages: read_messages(input, MAX_ATOMIC_MESSAGES)?,
+        },
+        COPY => Action::Copy(read_copied(input)?),
         DELETE_MSG => Action::DeleteMsg {
             seq: input.u64("sequence")?,
             no_erase: input.bool("erase")?,
@@ -166,17 +180,61 @@ fn read_action(kind: u8, input: &mut Reader) -> Result<Action, Damaged> {
     })
 }
 
-fn read_messages(input: &mut Reader) -> Result<Vec<Publish>, Damaged> {
-    let count = input.count(MAX_BATCH_MESSAGES, "publish count")?;
-    let mut messages = Vec::with_capacity(count);
-    for _ in 0..count {
-        messages.push(Publish {
-            subject: input.bytes(MAX_FIELD_BYTES, "subject")?,
-            headers: input.bytes(MAX_FIELD_BYTES, "headers")?,
-            payload: input.bytes(MAX_FIELD_BYTES, "payload")?,
+fn write_messages(out: &mut Writer, messages: &[Publish]) {
+    out.u64(messages.len() as u64);
+    for message in messages {
+        write_message(out, message);
+    }
+}
+
+fn write_message(out: &mut Writer, message: &Publish) {
+    out.bytes(&message.subject);
+    out.bytes(&message.headers);
+    out.bytes(&message.payload);
+}
+
+fn read_messages(input: &mut Reader, limit: usize) -> Result<Vec<Publish>, Damaged> {
+    let count = input.count(limit, "publish count")?;
+    (0..count).map(|_| read_message(input)).collect()
+}
+
+fn read_message(input: &mut Reader) -> Result<Publish, Damaged> {
+    Ok(Publish {
+        subject: input.bytes(MAX_FIELD_BYTES, "subject")?,
+        headers: input.bytes(MAX_FIELD_BYTES, "headers")?,
+        payload: input.bytes(MAX_FIELD_BYTES, "payload")?,
+    })
+}
+
+fn write_copied(out: &mut Writer, copied: &Copied) {
+    out.str(&copied.source);
+    out.str(&copied.identity);
+    out.u64(copied.after);
+    out.u64(copied.up_to);
+    out.u64(copied.messages.len() as u64);
+    for copy in &copied.messages {
+        out.u64(copy.seq);
+        out.i64(copy.time_ns);
+        write_message(out, &copy.message);
+    }
+}
+
+fn read_copied(input: &mut Reader) -> Result<Copied, Damaged> {
+    let mut copied = Copied {
+        source: input.string(MAX_FIELD_BYTES, "source")?,
+        identity: read_name(input)?,
+        after: input.u64("begin of copies")?,
+        up_to: input.u64("end of copies")?,
+        messages: Vec::new(),
+    };
+    for _ in 0..input.count(MAX_BATCH_MESSAGES, "copy count")? {
+        copied.messages.push(CopiedMessage {
+            seq: input.u64("copy sequence")?,
+            time_ns: input.i64("copy time")?,
+            message: read_message(input)?,
         });
     }
-    Ok(messages)
+    Ok(copied)
 }
 
 fn read_progress(input: &mut Reader) -> Result<Vec<ConsumerProgress>, Damaged> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::StreamConfig;
+use super::{PersistMode, StreamConfig};
 use crate::api::API_LEVEL;
 
 /// The level a configuration needs; stored with it.
@@ -14,7 +14,22 @@ pub const SERVER_LEVEL: &str = "_nats.level";
 
 /// The API level a stream needs.
 pub fn required(config: &StreamConfig) -> u32 {
-    u32::from(config.allow_msg_ttl || config.subject_delete_marker_ttl_ns > 0)
+    let levels = [
+        (
+            1,
+            config.allow_msg_ttl || config.subject_delete_marker_ttl_ns > 0,
+        ),
+        (
+            2,
+            config.allow_msg_counter
+                || config.allow_atomic
+                || config.allow_msg_schedules
+                || config.persist_mode == PersistMode::Async,
+        ),
+        (4, config.allow_batched),
+    ];
+    let needed = levels.into_iter().filter(|(_, is_used)| *is_used);
+    needed.map(|(level, _)| level).max().unwrap_or(0)
 }
 
 /// Records the level a stream needs, and drops what only responses carry.

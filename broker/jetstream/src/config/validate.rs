@@ -4,6 +4,7 @@ use crate::config::StreamConfig;
 use crate::error::ApiError;
 
 mod create;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -42,6 +43,27 @@ pub struct Limits {
 pub struct StreamSubjects {
     pub name: String,
     pub subjects: Vec<String>,
+    pub max_msg_size: i32,
+    pub allow_direct: bool,
+    /// The streams of this account that it mirrors or sources.
+    pub origins: Vec<String>,
+}
+
+impl StreamSubjects {
+    /// What others need to know of a stream.
+    pub fn of(config: &StreamConfig) -> StreamSubjects {
+        let origins = config.mirror.iter().chain(&config.sources);
+        StreamSubjects {
+            name: config.name.clone(),
+            subjects: config.subjects.clone(),
+            max_msg_size: config.max_msg_size,
+            allow_direct: config.allow_direct,
+            origins: origins
+                .filter(|origin| origin.external.is_none())
+                .map(|origin| origin.name.clone())
+                .collect(),
+        }
+    }
 }
 
 /// What the rules need to know besides the configuration.

@@ -57,7 +57,7 @@ impl StreamMachine {
             });
         }
         let limit = usize::try_from(self.config.max_consumers).unwrap_or(usize::MAX);
-        if limit > 0 && self.consumers.len() >= limit {
+        if limit > 0 && !config.direct && self.public_consumers().count() >= limit {
             return Ok(Err(ApiError::MAXIMUM_CONSUMERS_LIMIT));
         }
         let filters = filters_of(config);

@@ -18,6 +18,13 @@ pub enum Effect {
         position: usize,
         outcome: Result<PubAck, ApiError>,
     },
+    /// Messages of a source or mirror were taken as far as the stream allows.
+    Copied {
+        /// The key of the source, see [`crate::config::StreamSource::key`].
+        source: String,
+        /// Why the next message can not be taken now. It was not passed over.
+        stalled: Option<ApiError>,
+    },
     /// The outcome of a command that manages the stream or its consumers.
     Answered(Result<Answer, ApiError>),
     /// Messages were stored; consumers may have something to deliver.
@@ -57,13 +64,26 @@ pub enum Answer {
     ConsumerDeleted,
 }
 
-/// Confirms that a message is stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Confirms that a message, or all messages of an atomic batch, are stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PubAck {
-    /// Sequence of the stored message, or of the earlier copy.
+    /// Sequence of the stored message, of the last one of a batch, or of the earlier copy.
     pub seq: u64,
     /// The message id was seen within the duplicate window.
     pub duplicate: bool,
+    /// The counter after the message, on a stream of counters.
+    pub value: Option<Box<str>>,
+    /// The batch that was stored.
+    pub batch: Option<Box<StoredBatch>>,
+}
+
+/// A batch of messages that is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredBatch {
+    /// The id its publisher chose.
+    pub id: String,
+    /// How many messages it had.
+    pub count: u64,
 }
 
 /// What a command did to the messages, collected over the whole command.

@@ -14,7 +14,9 @@ use crate::command::encoding::{read_json, write_json};
 use crate::consumer::State;
 
 /// First byte of an encoded state.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The first version, which knew no sources.
+const VERSION_WITHOUT_SOURCES: u8 = 1;
 /// Most consumers in an encoded state.
 const MAX_CONSUMERS: usize = 1024 * 1024;
 /// Largest encoded state of one consumer, bytes.
@@ -42,6 +44,7 @@ impl StreamMachine {
             out.i64(consumer.created_ns);
             out.bytes(&consumer.state.encode());
         }
+        self.encode_positions(&mut out);
         out.finish()
     }
 
@@ -55,7 +58,8 @@ impl StreamMachine {
         store: Box<dyn MessageStore>,
     ) -> Result<StreamMachine, Damaged> {
         let mut input = Reader::new(input);
-        if input.u8("stream state version")? != VERSION {
+        let version = input.u8("stream state version")?;
+        if !(VERSION_WITHOUT_SOURCES..=VERSION).contains(&version) {
             return Err(Damaged {
                 what: "stream state version",
                 offset: 0,
@@ -72,6 +76,10 @@ impl StreamMachine {
             ttls: Ttls::decode(&mut input)?,
             aged_below: input.u64("age limit position")?,
             consumers: read_consumers(&mut input)?,
+            copied: match version {
+                VERSION_WITHOUT_SOURCES => BTreeMap::new(),
+                _ => super::copy::decode_positions(&mut input)?,
+            },
             transform: None,
             republish: None,
         };

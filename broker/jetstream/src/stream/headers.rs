@@ -36,6 +36,14 @@ impl<'a> PublishHeaders<'a> {
         headers
     }
 
+    /// Whether the publish depends on what the stream holds.
+    pub(super) fn has_expectations(&self) -> bool {
+        self.expected_stream.is_some()
+            || self.expected_last_msg_id.is_some()
+            || self.expected_last_seq.is_some()
+            || self.expected_last_subject_seq.is_some()
+    }
+
     fn slot(&mut self, name: &[u8]) -> Option<&mut Option<&'a [u8]>> {
         let slot = match name.strip_prefix(b"Nats-")? {
             b"Msg-Id" => &mut self.msg_id,

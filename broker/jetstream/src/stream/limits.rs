@@ -4,6 +4,7 @@ use bytes::Bytes;
 use messages::{Erase, Filters, Purge};
 
 use super::StreamMachine;
+use super::ahead::Ahead;
 use super::effect::Changes;
 use super::publish::Refusal;
 use crate::config::Discard;
@@ -21,21 +22,28 @@ impl StreamMachine {
         subject: &[u8],
         size: u64,
         rollup: bool,
+        ahead: &Ahead,
     ) -> Result<(), Refusal> {
         if self.config.discard != Discard::New {
             return Ok(());
         }
         let full = |text: &str| Err(ApiError::stream_store_failed(text).into());
         let per_subject = limit(self.config.max_msgs_per_subject);
-        let replaces = per_subject.is_some_and(|limit| self.store.subject_count(subject) >= limit);
-        if replaces && self.config.discard_new_per_subject && !rollup {
+        let stored = self.store.subject_count(subject);
+        let replaces = per_subject.is_some_and(|limit| stored >= limit);
+        let exceeds = per_subject.is_some_and(|limit| stored + ahead.count(subject) >= limit);
+        if exceeds && self.config.discard_new_per_subject && !rollup {
             return full("maximum messages per subject exceeded");
         }
         let state = self.store.state();
-        if !replaces && limit(self.config.max_msgs).is_some_and(|limit| state.messages >= limit) {
+        if !replaces
+            && limit(self.config.max_msgs)
+                .is_some_and(|limit| state.messages + ahead.messages >= limit)
+        {
             return full("maximum messages exceeded");
         }
-        if limit(self.config.max_bytes).is_some_and(|limit| state.bytes + size > limit)
+        if limit(self.config.max_bytes)
+            .is_some_and(|limit| state.bytes + ahead.bytes + size > limit)
             && !(replaces && self.oldest_size(subject)? >= size)
         {
             return full("maximum bytes exceeded");

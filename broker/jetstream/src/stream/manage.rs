@@ -29,7 +29,11 @@ impl StreamMachine {
                 self.update_consumer(name, config, changes, effects)
             }
             Action::DeleteConsumer { name } => self.delete_consumer(name, changes, effects),
-            Action::PublishBatch(_) | Action::ConsumerProgress(_) | Action::Tick => {
+            Action::PublishBatch(_)
+            | Action::AtomicBatch { .. }
+            | Action::Copy(_)
+            | Action::ConsumerProgress(_)
+            | Action::Tick => {
                 unreachable!("apply carries these out itself")
             }
         }
@@ -123,6 +127,7 @@ impl StreamMachine {
         let retention = self.config.retention;
         self.config = config.clone();
         self.prepare_transforms();
+        self.forget_old_sources();
         self.aged_below = 0;
         self.trim_everything(changes)?;
         self.expire(changes)?;

@@ -1,9 +1,13 @@
 //! One published message: may it be stored, and what follows from storing it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use messages::{Filters, Purge};
 
 use super::StreamMachine;
+use super::ahead::Ahead;
+use super::counter::{self, Counter};
 use super::effect::{Changes, Effect, PubAck};
 use super::headers::{self, PublishHeaders, Ttl};
 use crate::command::Publish;
@@ -40,10 +44,38 @@ impl From<messages::Error> for Refusal {
 
 /// Which older messages a message replaces.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Rollup {
+pub(super) enum Rollup {
     None,
     Subject,
     All,
+}
+
+/// Where a message comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Client,
+    /// A stream that this one sources.
+    Source,
+}
+
+/// The message's id was seen before, on the message with this sequence.
+pub(super) struct Seen(u64);
+
+/// A message that may be stored.
+pub(super) struct Accepted<'a> {
+    pub(super) message: Cow<'a, Publish>,
+    /// The subject it is stored with.
+    pub(super) subject: Bytes,
+    pub(super) msg_id: Option<Bytes>,
+    rollup: Rollup,
+    ttl: Ttl,
+    /// Whether the stream's retention wants the message at all.
+    is_wanted: bool,
+    /// What it adds to the stream's bytes.
+    pub(super) size: u64,
+    /// The counter after it, on a stream of counters.
+    pub(super) counter: Option<Counter>,
+    value: Option<String>,
 }
 
 impl StreamMachine {
@@ -54,7 +86,7 @@ impl StreamMachine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), messages::Error> {
         for (position, message) in messages.iter().enumerate() {
-            let outcome = match self.publish(message, changes, effects) {
+            let outcome = match self.publish(message, Origin::Client, changes, effects) {
                 Ok(ack) => Ok(ack),
                 Err(Refusal::Rule(error)) => Err(error),
                 Err(Refusal::Store(error)) => return Err(error),
@@ -64,51 +96,120 @@ impl StreamMachine {
         Ok(())
     }
 
-    fn publish(
+    pub(super) fn publish(
         &mut self,
         message: &Publish,
+        origin: Origin,
         changes: &mut Changes,
         effects: &mut Vec<Effect>,
     ) -> Result<PubAck, Refusal> {
+        match self.judge(message, origin, &Ahead::default())? {
+            Err(Seen(seq)) => Ok(PubAck {
+                seq,
+                duplicate: true,
+                ..PubAck::default()
+            }),
+            Ok(accepted) => Ok(self.store_accepted(accepted, changes, effects)?),
+        }
+    }
+
+    /// Applies every rule to a message, without changing anything. `ahead` is what the batch it belongs to stores before it.
+    pub(super) fn judge<'a>(
+        &self,
+        message: &'a Publish,
+        origin: Origin,
+        ahead: &Ahead,
+    ) -> Result<Result<Accepted<'a>, Seen>, Refusal> {
         let subject = self.stored_subject(&message.subject);
         self.check_stream(message)?;
         let headers = PublishHeaders::parse(&message.headers);
-        refuse_unserved(&headers, &subject)?;
-        self.check_expectations(&headers, &subject)?;
-        if let Some(seq) = headers.msg_id.and_then(|id| self.dedupe.seen(id)) {
-            return Ok(PubAck {
-                seq,
-                duplicate: true,
-            });
+        self.check_features(&headers, message, &subject, origin, ahead)?;
+        self.check_expectations(&headers, &subject, ahead)?;
+        self.check_ttl(&headers, origin)?;
+        if let Some(id) = headers.msg_id {
+            match self.dedupe.seen(id) {
+                Some(_) if ahead.is_batch() => return Err(duplicate_in_batch()),
+                Some(seq) => return Ok(Err(Seen(seq))),
+                None if ahead.has_id(id) => return Err(duplicate_in_batch()),
+                None => {}
+            }
         }
         self.check_last_msg_id(&headers)?;
-        let rollup = self.check_rollup(&headers)?;
-        if !self.has_interest(&subject) {
-            return self.skip(&headers, &subject, rollup, changes);
-        }
-        let ttl = match headers.ttl {
-            Some(text) => headers::ttl(text).ok_or(ApiError::MESSAGE_TTL_INVALID)?,
-            None => Ttl::Unset,
+        let rollup = match self.check_rollup(&headers) {
+            // A stream keeps headers of its sources that mean nothing to it.
+            Err(_) if origin == Origin::Source => Rollup::None,
+            rollup => rollup?,
         };
-        let size = self.size(&subject, message);
-        self.check_room(&subject, size, rollup != Rollup::None)?;
+        let is_wanted = self.has_interest(&subject);
+        let ttl = match headers.ttl {
+            // Among what a source brings it may mean nothing here.
+            Some(_) if origin == Origin::Source && !self.config.allow_msg_ttl => Ttl::Unset,
+            Some(text) if is_wanted => headers::ttl(text).ok_or(ApiError::MESSAGE_TTL_INVALID)?,
+            _ => Ttl::Unset,
+        };
+        let msg_id = headers.msg_id.map(|id| message.headers.slice_ref(id));
+        let (mut message, mut counter, mut value) = (Cow::Borrowed(message), None, None);
+        if self.config.allow_msg_counter {
+            let counted = self.count(&subject, &message, ahead)?;
+            message = Cow::Owned(counted.message);
+            (counter, value) = (Some(counted.counter), Some(counted.value));
+        }
+        let size = self.size(&subject, &message);
+        if size > messages::MESSAGE_SIZE_BYTES_MAX || subject.len() > usize::from(u16::MAX) {
+            return Err(ApiError::stream_store_failed("message too large").into());
+        }
+        if is_wanted {
+            self.check_room(&subject, size, rollup != Rollup::None, ahead)?;
+        }
+        Ok(Ok(Accepted {
+            message,
+            subject,
+            msg_id,
+            rollup,
+            ttl,
+            is_wanted,
+            size,
+            counter,
+            value,
+        }))
+    }
+
+    /// Stores a message that was judged against the stream as it is now.
+    pub(super) fn store_accepted(
+        &mut self,
+        accepted: Accepted<'_>,
+        changes: &mut Changes,
+        effects: &mut Vec<Effect>,
+    ) -> Result<PubAck, messages::Error> {
+        let Accepted {
+            message,
+            subject,
+            msg_id,
+            rollup,
+            ttl,
+            ..
+        } = accepted;
+        if !accepted.is_wanted {
+            return self.skip(msg_id, &subject, rollup, changes);
+        }
         let last_for_subject = self
             .republish
             .is_some()
             .then(|| self.store.last_for(&subject).unwrap_or(0));
-        let seq = self.append(&subject, message)?;
+        let seq = self.append(&subject, &message)?;
         changes.stored(seq);
         self.ttls.insert(seq, self.lengthened(ttl), self.now_ns);
-        self.remember(&headers, seq);
+        self.remember(msg_id.as_deref(), seq);
         self.roll_up(rollup, &subject, seq, changes)?;
         self.trim_subject(&subject, changes)?;
         self.trim_stream(changes)?;
         if let Some(last_seq) = last_for_subject {
-            effects.extend(self.republished(&subject, message, seq, last_seq));
+            effects.extend(self.republished(&subject, &message, seq, last_seq));
         }
         Ok(PubAck {
             seq,
-            duplicate: false,
+            value: accepted.value.map(String::into_boxed_str),
+            ..PubAck::default()
         })
     }
 
@@ -117,7 +218,7 @@ impl StreamMachine {
         self.size(&message.subject, message)
     }
 
-    fn size(&self, subject: &[u8], message: &Publish) -> u64 {
+    pub(super) fn size(&self, subject: &[u8], message: &Publish) -> u64 {
         self.store
             .message_size(subject.len(), message.headers.len(), message.payload.len())
     }
@@ -146,10 +247,58 @@ impl StreamMachine {
         Ok(())
     }
 
+    /// Headers of features that the stream may not have.
+    fn check_features(
+        &self,
+        headers: &PublishHeaders<'_>,
+        message: &Publish,
+        subject: &[u8],
+        origin: Origin,
+        ahead: &Ahead,
+    ) -> Result<(), ApiError> {
+        if headers.batch_id.is_some() && !ahead.is_batch() {
+            return Err(ApiError::ATOMIC_PUBLISH_DISABLED);
+        }
+        if headers.expected_last_msg_id.is_some() && ahead.is_batch() {
+            return Err(ApiError::atomic_publish_unsupported_header_batch(
+                "Nats-Expected-Last-Msg-Id",
+            ));
+        }
+        if self.config.allow_msg_counter {
+            counter::check_headers(headers, &message.payload, origin == Origin::Source)?;
+        } else if let Some(increment) = headers.increment
+            && origin == Origin::Client
+        {
+            return Err(match headers::is_integer(increment) {
+                true => ApiError::MESSAGE_INCR_DISABLED,
+                false => ApiError::MESSAGE_INCR_INVALID,
+            });
+        }
+        if headers.stream_source.is_some() && origin == Origin::Client {
+            return Err(ApiError::MESSAGE_SOURCE_HDR_NOT_ALLOWED);
+        }
+        match origin {
+            Origin::Client => check_schedule(headers, subject),
+            Origin::Source => Ok(()),
+        }
+    }
+
+    fn check_ttl(&self, headers: &PublishHeaders<'_>, origin: Origin) -> Result<(), ApiError> {
+        let ttl = headers.ttl.and_then(headers::ttl);
+        if !self.config.allow_msg_ttl
+            && origin == Origin::Client
+            && ttl.is_some_and(|ttl| ttl != Ttl::Unset)
+        {
+            return Err(ApiError::MESSAGE_TTL_DISABLED);
+        }
+        Ok(())
+    }
+
     fn check_expectations(
         &self,
         headers: &PublishHeaders<'_>,
         subject: &[u8],
+        ahead: &Ahead,
     ) -> Result<(), ApiError> {
         if headers
             .expected_stream
@@ -157,18 +306,16 @@ impl StreamMachine {
         {
             return Err(ApiError::STREAM_NOT_MATCH);
         }
-        if !self.config.allow_msg_ttl
-            && headers
-                .ttl
-                .and_then(headers::ttl)
-                .is_some_and(|ttl| ttl != Ttl::Unset)
-        {
-            return Err(ApiError::MESSAGE_TTL_DISABLED);
-        }
         match headers.expected_last_subject_seq {
             Some(expected) => {
                 let subject = headers.expected_last_subject.unwrap_or(subject);
+                if ahead.touches(subject) {
+                    return Err(ApiError::STREAM_WRONG_LAST_SEQUENCE_CONSTANT);
+                }
                 let last = self.last_for(subject);
+                if last != headers::sequence(expected) && ahead.is_batch() {
+                    return Err(ApiError::STREAM_WRONG_LAST_SEQUENCE_CONSTANT);
+                }
                 if last != headers::sequence(expected) {
                     return Err(ApiError::stream_wrong_last_sequence(last));
                 }
@@ -179,7 +326,7 @@ impl StreamMachine {
             None => {}
         }
         if let Some(expected) = headers.expected_last_seq {
-            let last = self.store.state().last_seq;
+            let last = self.store.state().last_seq + ahead.messages;
             if headers::sequence(expected) != last {
                 return Err(ApiError::stream_wrong_last_sequence(last));
             }
@@ -253,18 +400,18 @@ impl StreamMachine {
     /// Uses up a sequence for a message that nobody wants.
     fn skip(
         &mut self,
-        headers: &PublishHeaders<'_>,
+        msg_id: Option<Bytes>,
         subject: &Bytes,
         rollup: Rollup,
         changes: &mut Changes,
-    ) -> Result<PubAck, Refusal> {
+    ) -> Result<PubAck, messages::Error> {
         let seq = self.store.state().last_seq + 1;
         self.store.skip_to(seq + 1);
-        self.remember(headers, seq);
+        self.remember(msg_id.as_deref(), seq);
         self.roll_up(rollup, subject, seq, changes)?;
         Ok(PubAck {
             seq,
-            duplicate: false,
+            ..PubAck::default()
         })
     }
 
@@ -280,9 +427,9 @@ impl StreamMachine {
         Ok(seq)
     }
 
-    fn remember(&mut self, headers: &PublishHeaders<'_>, seq: u64) {
+    fn remember(&mut self, msg_id: Option<&[u8]>, seq: u64) {
         self.last_msg_id.clear();
-        if let Some(id) = headers.msg_id {
+        if let Some(id) = msg_id {
             self.last_msg_id.extend_from_slice(id);
             if self.config.duplicate_window_ns > 0 {
                 self.dedupe.remember(id, seq, self.now_ns);
@@ -316,17 +463,11 @@ impl StreamMachine {
     }
 }
 
-/// Refuses headers of features that no stream of this server can have.
-fn refuse_unserved(headers: &PublishHeaders<'_>, subject: &[u8]) -> Result<(), ApiError> {
-    if headers.batch_id.is_some() {
-        return Err(ApiError::ATOMIC_PUBLISH_DISABLED);
-    }
-    if let Some(increment) = headers.increment {
-        return Err(match headers::is_integer(increment) {
-            true => ApiError::MESSAGE_INCR_DISABLED,
-            false => ApiError::MESSAGE_INCR_INVALID,
-        });
-    }
+fn duplicate_in_batch() -> Refusal {
+    ApiError::ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE.into()
+}
+
+fn check_schedule(headers: &PublishHeaders<'_>, subject: &[u8]) -> Result<(), ApiError> {
     if headers.schedule.is_some() {
         return Err(ApiError::MESSAGE_SCHEDULES_DISABLED);
     }
@@ -334,15 +475,9 @@ fn refuse_unserved(headers: &PublishHeaders<'_>, subject: &[u8]) -> Result<(), A
         .scheduler
         .is_some_and(|scheduler| scheduler != subject && subject::is_valid_publish(scheduler));
     match headers.schedule_next {
-        Some(b"purge") if scheduler => return Err(ApiError::MESSAGE_SCHEDULES_DISABLED),
-        Some(_) => return Err(ApiError::MESSAGE_SCHEDULES_SCHEDULER_INVALID),
-        None if headers.scheduler.is_some() => {
-            return Err(ApiError::MESSAGE_SCHEDULES_SCHEDULER_INVALID);
-        }
-        None => {}
+        Some(b"purge") if scheduler => Err(ApiError::MESSAGE_SCHEDULES_DISABLED),
+        Some(_) => Err(ApiError::MESSAGE_SCHEDULES_SCHEDULER_INVALID),
+        None if headers.scheduler.is_some() => Err(ApiError::MESSAGE_SCHEDULES_SCHEDULER_INVALID),
+        None => Ok(()),
     }
-    if headers.stream_source.is_some() {
-        return Err(ApiError::MESSAGE_SOURCE_HDR_NOT_ALLOWED);
-    }
-    Ok(())
 }

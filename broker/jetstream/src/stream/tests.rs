@@ -1,4 +1,7 @@
+mod batches;
 mod consumers;
+mod copies;
+mod counters;
 mod determinism;
 mod limits;
 mod publish;
@@ -136,6 +139,7 @@ fn a_batch_is_answered_message_by_message() {
         Ok(PubAck {
             seq,
             duplicate: false,
+            ..PubAck::default()
         })
     };
     let expected = [

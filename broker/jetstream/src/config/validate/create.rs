@@ -1,7 +1,7 @@
 //! The rules for a configuration on its own, and the defaults it gets.
 
 use super::*;
-use crate::config::{Discard, PersistMode, Storage, level};
+use crate::config::{Discard, PersistMode, Retention, Storage, level};
 
 /// Checks a configuration for a new stream and returns it with its defaults filled in.
 ///
@@ -29,6 +29,8 @@ pub(super) fn complete(config: &StreamConfig, context: &Context) -> Result<Strea
     complete_limits(&mut config, context)?;
     complete_duplicate_window(&mut config, context)?;
     complete_policies(&mut config, context)?;
+    check_features(&config)?;
+    sources::complete(&mut config, context)?;
     refuse_unserved(&config)?;
     complete_subjects(&mut config)?;
     check_bytes(&config, context)?;
@@ -178,17 +180,15 @@ fn complete_policies(config: &mut StreamConfig, context: &Context) -> Result<(),
 
 /// Fields of the API that this server knows but does not serve.
 ///
-/// `allow_atomic` and `allow_batched` are taken although batches are refused one by one: they only
-/// permit something, and tools set them on streams that never see a batch.
+/// `allow_batched` is taken although fast batches are refused one by one: it only permits
+/// something, and tools set it on streams that never see a batch.
 fn refuse_unserved(config: &StreamConfig) -> Result<(), ApiError> {
+    let origins = || config.mirror.iter().chain(&config.sources);
     let unserved = [
-        ("mirror", config.mirror.is_some()),
-        ("sources", !config.sources.is_empty()),
-        ("allow_msg_counter", config.allow_msg_counter),
         ("allow_msg_schedules", config.allow_msg_schedules),
         (
-            "persist_mode async",
-            config.persist_mode == PersistMode::Async,
+            "a consumer for a mirror or source",
+            origins().any(|origin| origin.consumer.is_some()),
         ),
     ];
     match unserved.into_iter().find(|(_, wanted)| *wanted) {
@@ -199,8 +199,38 @@ fn refuse_unserved(config: &StreamConfig) -> Result<(), ApiError> {
     }
 }
 
+/// What counters, batches and asynchronous persistence exclude.
+fn check_features(config: &StreamConfig) -> Result<(), ApiError> {
+    if config.allow_msg_counter {
+        if config.discard == Discard::New {
+            return refuse("counter stream cannot use discard new");
+        }
+        if config.allow_msg_ttl {
+            return refuse("counter stream cannot use message TTLs");
+        }
+        if config.allow_msg_schedules {
+            return refuse("counter stream cannot use message schedules");
+        }
+        if config.retention != Retention::Limits {
+            return refuse("counter stream can only use limits retention");
+        }
+    }
+    if config.persist_mode == PersistMode::Async {
+        if config.storage != Storage::File {
+            return refuse("async persist mode is only supported on file storage");
+        }
+        if config.num_replicas > 1 {
+            return refuse("async persist mode is not supported on replicated streams");
+        }
+        if config.allow_atomic {
+            return refuse("async persist mode is not supported with atomic batch publish");
+        }
+    }
+    Ok(())
+}
+
 fn complete_subjects(config: &mut StreamConfig) -> Result<(), ApiError> {
-    if config.subjects.is_empty() {
+    if config.subjects.is_empty() && config.mirror.is_none() && config.sources.is_empty() {
         config.subjects = vec![config.name.clone()];
         return Ok(());
     }

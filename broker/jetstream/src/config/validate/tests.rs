@@ -1,3 +1,5 @@
+mod sources;
+
 use super::*;
 use crate::config::{ConsumerLimits, Discard, Retention, Storage};
 use crate::consumer::ConsumerConfig;
@@ -166,11 +168,11 @@ fn wrong_configurations_are_refused_with_the_server_s_words() {
 #[test]
 fn features_that_are_not_served_are_named() {
     for (fields, name) in [
-        (r#""mirror":{"name":"X"}"#, "mirror"),
-        (r#""sources":[{"name":"X"}]"#, "sources"),
-        (r#""allow_msg_counter":true"#, "allow_msg_counter"),
         (r#""allow_msg_schedules":true"#, "allow_msg_schedules"),
-        (r#""persist_mode":"async""#, "persist_mode"),
+        (
+            r#""sources":[{"name":"O","consumer":{"name":"C","deliver_subject":"d"}}]"#,
+            "a consumer",
+        ),
     ] {
         let error = create(fields).unwrap_err();
         assert_eq!(error.err_code, 10052);
@@ -244,6 +246,7 @@ fn subjects_of_other_streams_are_taken() {
     let other = StreamSubjects {
         name: "T".to_owned(),
         subjects: vec!["t.*".to_owned()],
+        ..StreamSubjects::default()
     };
     let context = Context {
         streams: vec![other],

@@ -14,7 +14,12 @@ pub fn validate_update(
     new: &StreamConfig,
     context: &Context,
 ) -> Result<StreamConfig, ApiError> {
-    let mut config = complete(new, context)?;
+    let mut new = new.clone();
+    if old.mirror.is_some() && new.mirror.is_none() {
+        // The mirror becomes a stream of its own.
+        new.mirror_direct = false;
+    }
+    let mut config = complete(&new, context)?;
     if config.name != old.name {
         refuse("stream configuration name must match original")?;
     }
@@ -68,6 +73,18 @@ fn check_fixed(old: &StreamConfig, new: &StreamConfig) -> Result<(), ApiError> {
         return refuse(
             "stream configuration update can not change retention policy to/from workqueue",
         );
+    }
+    if new.mirror.is_some() && new.mirror != old.mirror {
+        return Err(ApiError::STREAM_MIRROR_NOT_UPDATABLE);
+    }
+    if new.persist_mode != old.persist_mode {
+        return refuse("stream configuration update can not change persist mode");
+    }
+    if new.allow_msg_counter != old.allow_msg_counter {
+        return refuse("stream configuration update can not change message counter setting");
+    }
+    if old.allow_msg_schedules && !new.allow_msg_schedules {
+        return refuse("message schedules can not be disabled");
     }
     if old.sealed && !new.sealed {
         return refuse("stream configuration update can not unseal a sealed stream");

@@ -51,8 +51,10 @@ pub fn validate_create(
     limits: &CreateLimits,
 ) -> Result<ConsumerConfig, ApiError> {
     let mut config = checked(config, stream, limits)?;
-    check_room(stream, limits)?;
-    if stream.config.retention == Retention::WorkQueue {
+    if !config.direct {
+        check_room(stream, limits)?;
+    }
+    if stream.config.retention == Retention::WorkQueue && !config.direct {
         check_work_queue(&config, stream)?;
     }
     if !config.is_durable() && config.inactive_threshold_ns == 0 {
@@ -163,6 +165,7 @@ fn checked(
     check_metadata(&config)?;
     check_priorities(&config)?;
     check_supported(&config)?;
+    check_direct(&config)?;
     if config.is_durable() {
         config.name.clone_from(&config.durable_name);
     }
@@ -319,15 +322,18 @@ fn check_supported(config: &ConsumerConfig) -> Result<(), ApiError> {
     refuse_if(
         priorities,
         "priority groups are not supported by this server",
-    )?;
-    refuse_if(
-        config.direct,
-        "direct consumers are not supported by this server",
-    )?;
-    refuse_if(
-        config.sourcing,
-        "sourcing consumers are not supported by this server",
     )
+}
+
+/// A direct consumer reads for another stream.
+fn check_direct(config: &ConsumerConfig) -> Result<(), ApiError> {
+    if config.direct && !config.is_push() {
+        return Err(ApiError::CONSUMER_DIRECT_REQUIRES_PUSH);
+    }
+    if config.direct && config.is_durable() {
+        return Err(ApiError::CONSUMER_DIRECT_REQUIRES_EPHEMERAL);
+    }
+    Ok(())
 }
 
 fn check_room(stream: &StreamFacts<'_>, limits: &CreateLimits) -> Result<(), ApiError> {

@@ -95,7 +95,8 @@ fn a_message_id_counts_once_within_the_window() {
         stream.publish("a", &id, "x"),
         Ok(PubAck {
             seq: 1,
-            duplicate: false
+            duplicate: false,
+            ..PubAck::default()
         })
     );
     stream.now_ns += SECOND;
@@ -103,7 +104,8 @@ fn a_message_id_counts_once_within_the_window() {
         stream.publish("b", &id, "y"),
         Ok(PubAck {
             seq: 1,
-            duplicate: true
+            duplicate: true,
+            ..PubAck::default()
         })
     );
     stream.now_ns += SECOND;
@@ -111,7 +113,8 @@ fn a_message_id_counts_once_within_the_window() {
         stream.publish("a", &id, "x"),
         Ok(PubAck {
             seq: 2,
-            duplicate: false
+            duplicate: false,
+            ..PubAck::default()
         })
     );
 }
