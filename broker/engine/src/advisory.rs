@@ -1,9 +1,10 @@
 //! Events about streams and consumers, published in the account they belong to.
 
 use jetstream::api::advisory::{
-    ActionKind, Advisory, ConsumerAction, Delivery, Leader, StreamAction,
+    ActionKind, Advisory, BatchAbandoned, ConsumerAction, Delivery, Leader, StreamAction,
 };
 use jetstream::consumer;
+use jetstream::staging::Abandoned;
 use jetstream::timestamp::Timestamp;
 use rand::Rng;
 
@@ -66,6 +67,18 @@ pub fn leader_elected(engine: &Engine, asset: &Asset) {
         ..Leader::default()
     };
     publish(engine.env(), &account, &Advisory::LeaderElected(event));
+}
+
+/// The event about an atomic batch that will not be stored.
+pub fn batch_abandoned(asset: &Asset, batch: Abandoned) -> Outgoing {
+    let (_, stream) = asset.key();
+    let event = BatchAbandoned {
+        stream,
+        domain: asset.env.options.domain.clone(),
+        batch: batch.id,
+        reason: batch.reason.to_owned(),
+    };
+    message(&asset.env, &Advisory::BatchAbandoned(event))
 }
 
 /// The event about one delivery of a consumer.

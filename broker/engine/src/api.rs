@@ -56,6 +56,11 @@ impl Job {
 pub enum Outcome {
     /// The response, complete with its type.
     Response(Vec<u8>),
+    /// The same, with a header block.
+    Marked {
+        headers: Vec<u8>,
+        response: Vec<u8>,
+    },
     Refused(ApiError),
     /// Another server answers, or this one does later.
     Silent,
@@ -179,16 +184,21 @@ pub async fn serve(engine: &Engine, job: Job) {
         _ if !engine.is_ready() => Outcome::Refused(ApiError::CLUSTER_NOT_AVAIL),
         _ => dispatch(engine, &job, &request).await,
     };
-    let response = match outcome {
+    let (headers, response) = match outcome {
         Outcome::Silent => return,
-        Outcome::Response(response) => response,
+        Outcome::Response(response) => (Vec::new(), response),
+        Outcome::Marked { headers, response } => (headers, response),
         Outcome::Refused(error) => {
             engine.shared.stats.errors.fetch_add(1, Ordering::Relaxed);
-            api::refuse(request.verb.response_name(), &error)
+            let response = api::refuse(request.verb.response_name(), &error);
+            (Vec::new(), response)
         }
     };
     engine.shared.stats.total.fetch_add(1, Ordering::Relaxed);
-    let message = Outgoing::new(job.reply.clone(), response);
+    let message = Outgoing {
+        headers: headers.into(),
+        ..Outgoing::new(job.reply.clone(), response)
+    };
     engine.env().bus.publish(&job.account, &[message]);
 }
 

@@ -5,37 +5,34 @@
 //! A round is bounded and yields to other streams.
 
 mod consumers;
+mod copying;
 mod events;
 mod interest;
+mod outbox;
 mod subscriptions;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use consensus::{ProposeError, Role};
-use jetstream::ApiError;
-use jetstream::command::{Action, ConsumerProgress};
+use consensus::Role;
+use jetstream::command::Action;
 use jetstream::consumer::End;
 use parking_lot::Mutex;
 
 use crate::asset::Asset;
-use crate::bus::Outgoing;
 use crate::engine::Engine;
-use crate::inbox::{Inbox, PublishBatch};
-use crate::proposals::Waiter;
+use crate::inbox::Inbox;
 
 pub use consumers::Consumers;
+pub use copying::Copying;
 pub use events::LiveEvent;
+use outbox::Outbox;
 use subscriptions::Subscriptions;
 
 /// Publish commands proposed in one round.
 const MAX_BATCHES_PER_ROUND: usize = 16;
 /// Longest sleep of a leader that has consumers, so that lost interest and clock jumps are noticed.
 const MAX_SLEEP: Duration = Duration::from_millis(500);
-/// Progress of consumers kept while the log is busy, in commands.
-const MAX_WAITING_PROGRESS: usize = 1024;
 
 /// The leader's working set; dropped with the leadership.
 pub struct Live {
@@ -43,6 +40,8 @@ pub struct Live {
     pub since_ns: i64,
     pub inbox: Inbox,
     consumers: Mutex<Consumers>,
+    /// What the stream's mirror or sources bring.
+    pub copying: Mutex<Copying>,
     events: Mutex<Vec<LiveEvent>>,
 }
 
@@ -115,11 +114,13 @@ fn begin(asset: &Arc<Asset>, term: u64) -> Arc<Live> {
         since_ns: asset.env.now_ns(),
         inbox: Inbox::default(),
         consumers: Mutex::default(),
+        copying: Mutex::default(),
         events: Mutex::default(),
     });
     // From here on the log's changes are noted; consumers that exist are taken from the state.
     asset.set_live(Some(live.clone()));
     live.consumers.lock().load(asset);
+    live.copying.lock().follow_config(asset);
     if !asset.env.is_clustered() {
         forget_memory_consumers(asset);
     }
@@ -144,6 +145,7 @@ fn end(asset: &Asset, live: &Live, why: End) {
     asset.set_live(None);
     let mut out = Vec::new();
     live.consumers.lock().end(why, &mut out);
+    *live.copying.lock() = Copying::default();
     asset.env.bus.publish(&asset.account(), &out);
 }
 
@@ -167,6 +169,7 @@ async fn lead(
         let more = round(asset, live, &mut outbox);
         if live.with_consumers(asset, Consumers::take_config_change) {
             subscriptions.follow_config(asset, live);
+            live.copying.lock().follow_config(asset);
         }
         if outbox.is_blocked() {
             // The log is busy or full: wait for it, but look at time-driven work now and then.
@@ -175,14 +178,15 @@ async fn lead(
         } else if more {
             tokio::task::yield_now().await;
         } else {
-            sleep(asset, live, woken).await;
+            sleep(asset, live, outbox.next_deadline(), woken).await;
         }
     }
 }
 
 /// One pass over all work; true if there is more to do at once.
-fn round(asset: &Arc<Asset>, live: &Live, outbox: &mut Outbox) -> bool {
+fn round(asset: &Arc<Asset>, live: &Arc<Live>, outbox: &mut Outbox) -> bool {
     outbox.flush(asset);
+    outbox.expire_batches(asset);
     for _ in 0..MAX_BATCHES_PER_ROUND {
         if outbox.is_blocked() {
             break;
@@ -206,10 +210,21 @@ fn round(asset: &Arc<Asset>, live: &Live, outbox: &mut Outbox) -> bool {
         asset.env.bus.publish(&asset.account(), &messages);
     }
     outbox.flush(asset);
+    copy(asset, live);
     if tick_is_due(asset) {
         asset.propose(Action::Tick, None).ok();
     }
     busy || !live.inbox.is_empty()
+}
+
+fn copy(asset: &Asset, live: &Arc<Live>) {
+    let mut copying = live.copying.lock();
+    if copying.is_idle() {
+        return;
+    }
+    let outcomes = live.with_consumers(asset, Consumers::take_copied);
+    copying.note(asset, outcomes);
+    copying.run(asset, live);
 }
 
 fn tick_is_due(asset: &Asset) -> bool {
@@ -217,89 +232,22 @@ fn tick_is_due(asset: &Asset) -> bool {
     asset.read(|machine| machine.next_expiry_ns().is_some_and(|due| due <= now_ns))
 }
 
-async fn sleep(asset: &Asset, live: &Live, woken: tokio::sync::futures::Notified<'_>) {
-    let deadline_ns = live.with_consumers(asset, |consumers| consumers.next_deadline());
+async fn sleep(
+    asset: &Asset,
+    live: &Live,
+    outbox_ns: Option<i64>,
+    woken: tokio::sync::futures::Notified<'_>,
+) {
+    let consumers_ns = live.with_consumers(asset, |consumers| consumers.next_deadline());
+    let copying_ns = live.copying.lock().next_deadline();
     let expiry_ns = asset.read(|machine| machine.next_expiry_ns());
-    match deadline_ns.into_iter().chain(expiry_ns).min() {
+    let deadlines = [consumers_ns, copying_ns, outbox_ns, expiry_ns];
+    match deadlines.into_iter().flatten().min() {
         Some(due_ns) => {
-            let wait = u64::try_from(due_ns - asset.env.now_ns()).unwrap_or(0);
+            let wait = u64::try_from(due_ns.saturating_sub(asset.env.now_ns())).unwrap_or(0);
             let wait = Duration::from_nanos(wait).clamp(Duration::from_millis(1), MAX_SLEEP);
             let _ = tokio::time::timeout(wait, woken).await;
         }
         None => woken.await,
     }
-}
-
-/// What a round found out and the log has not taken yet.
-#[derive(Default)]
-struct Outbox {
-    publishes: Option<PublishBatch>,
-    progress: consumers::Collected,
-    waiting: VecDeque<(Vec<ConsumerProgress>, Vec<Outgoing>)>,
-}
-
-impl Outbox {
-    fn is_blocked(&self) -> bool {
-        self.publishes.is_some() || !self.waiting.is_empty()
-    }
-
-    fn has_room(&self) -> bool {
-        self.waiting.len() < MAX_WAITING_PROGRESS
-    }
-
-    /// Hands over what waits, oldest first, until the log is busy.
-    fn flush(&mut self, asset: &Asset) {
-        let collected = std::mem::take(&mut self.progress);
-        if !collected.is_empty() {
-            self.waiting
-                .push_back((collected.progress, collected.confirmations));
-        }
-        while let Some((progress, confirmations)) = self.waiting.pop_front() {
-            let waiter =
-                (!confirmations.is_empty()).then(|| Waiter::Confirmations(confirmations.clone()));
-            if is_busy(asset.propose(Action::ConsumerProgress(progress.clone()), waiter)) {
-                self.waiting.push_front((progress, confirmations));
-                return;
-            }
-        }
-        if let Some(batch) = self.publishes.take() {
-            self.publish(asset, batch);
-        }
-    }
-
-    fn publish(&mut self, asset: &Asset, batch: PublishBatch) {
-        if asset.is_account_full.load(Ordering::Relaxed) {
-            refuse(asset, &batch, ApiError::ACCOUNT_RESOURCES_EXCEEDED);
-            return;
-        }
-        if asset.is_full() {
-            refuse(asset, &batch, ApiError::STORAGE_RESOURCES_EXCEEDED);
-            return;
-        }
-        let waiter = Waiter::Publishers(batch.replies.clone());
-        let action = Action::PublishBatch(batch.publishes.clone());
-        match asset.propose(action, Some(waiter)) {
-            Err(ProposeError::Busy) => self.publishes = Some(batch),
-            Err(ProposeError::Full) => {
-                refuse(asset, &batch, ApiError::STORAGE_RESOURCES_EXCEEDED);
-            }
-            // Without leadership nothing is acknowledged and the publisher tries again.
-            _ => {}
-        }
-    }
-}
-
-fn is_busy(outcome: Result<(), ProposeError>) -> bool {
-    matches!(outcome, Err(ProposeError::Busy | ProposeError::Full))
-}
-
-/// Tells publishers why nothing was stored. Nothing else changes: the next publish is tried anew.
-fn refuse(asset: &Asset, batch: &PublishBatch, error: ApiError) {
-    let mut refusal = Vec::new();
-    asset.acks.write(&Err(error), &mut refusal);
-    let replies = batch.replies.iter().flatten();
-    let out: Vec<Outgoing> = replies
-        .map(|reply| Outgoing::new(reply.clone(), refusal.clone()))
-        .collect();
-    asset.env.bus.publish(&asset.account(), &out);
 }

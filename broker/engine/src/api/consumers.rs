@@ -16,12 +16,15 @@ use jetstream::consumer::{
 };
 use jetstream::timestamp::Timestamp;
 use rand::Rng;
+use wire::headers::Builder;
 
 use super::{Job, Outcome, account, leaders, optional, shown};
 use crate::asset::Asset;
 use crate::bus::Outgoing;
 use crate::engine::Engine;
 
+/// The header in which streams that copy each other say which stream of a name they mean.
+const IDENTITY: &str = "Nats-Stream-Identity";
 /// Letters of a name that the server chooses.
 const NAME_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const NAME_LENGTH: usize = 8;
@@ -29,6 +32,23 @@ const NAME_LENGTH: usize = 8;
 const DEFAULT_MAX_CONSUMERS: i64 = 1000;
 
 pub async fn create(
+    engine: &Engine,
+    asset: &Arc<Asset>,
+    job: &Job,
+    request: &ApiRequest<'_>,
+) -> Outcome {
+    let outcome = created(engine, asset, job, request).await;
+    match (wire::headers::get(&job.headers, IDENTITY), outcome) {
+        (Some(_), Outcome::Response(response)) => {
+            let identity = asset.read(|machine| machine.identity());
+            let headers = Builder::new().add(IDENTITY, identity).build();
+            Outcome::Marked { headers, response }
+        }
+        (_, outcome) => outcome,
+    }
+}
+
+async fn created(
     engine: &Engine,
     asset: &Arc<Asset>,
     job: &Job,
@@ -68,6 +88,9 @@ fn prepared(
         return Err(ApiError::STREAM_MISMATCH);
     }
     let mut config = body.config;
+    if config.sourcing {
+        check_identity(asset, job)?;
+    }
     shown::remove_levels(&mut config.metadata);
     check_names(&config, request)?;
     config.name = if !request.consumer.is_empty() {
@@ -91,7 +114,7 @@ fn prepared(
             .collect();
         let facts = StreamFacts {
             config: machine.config(),
-            consumer_count: machine.consumers().len() as u64,
+            consumer_count: machine.public_consumers().count() as u64,
             others: &others,
         };
         let Some(existing) = existing else {
@@ -119,6 +142,16 @@ fn prepared(
         };
         Ok(Prepared::Change { name, action })
     })
+}
+
+/// A stream that copies this one says which stream of this name it began with.
+fn check_identity(asset: &Asset, job: &Job) -> Result<(), ApiError> {
+    let theirs = wire::headers::get(&job.headers, IDENTITY).unwrap_or_default();
+    let ours = asset.read(|machine| machine.identity());
+    match theirs.is_empty() || theirs == ours.as_bytes() {
+        true => Ok(()),
+        false => Err(ApiError::consumer_stream_identity_mismatch(ours)),
+    }
 }
 
 /// The durable names in the subject and in the body must say the same.
@@ -177,7 +210,7 @@ pub fn names(asset: &Arc<Asset>, job: &Job) -> Outcome {
         Ok(request) => request,
         Err(error) => return error.into(),
     };
-    let names: Vec<String> = asset.read(|machine| machine.consumers().keys().cloned().collect());
+    let names = public_names(asset);
     let (paged, consumers) = Paged::slice(&names, request.offset, NAMES_PAGE);
     Outcome::respond(
         Verb::ConsumerNames,
@@ -188,12 +221,19 @@ pub fn names(asset: &Arc<Asset>, job: &Job) -> Outcome {
     )
 }
 
+fn public_names(asset: &Asset) -> Vec<String> {
+    asset.read(|machine| {
+        let consumers = machine.public_consumers();
+        consumers.map(|(name, _)| name.clone()).collect()
+    })
+}
+
 pub fn list(engine: &Engine, asset: &Arc<Asset>, job: &Job) -> Outcome {
     let request: ListRequest = match optional(&job.payload) {
         Ok(request) => request,
         Err(error) => return error.into(),
     };
-    let names: Vec<String> = asset.read(|machine| machine.consumers().keys().cloned().collect());
+    let names = public_names(asset);
     let (paged, page) = Paged::slice(&names, request.offset, LIST_PAGE);
     let consumers = page
         .iter()

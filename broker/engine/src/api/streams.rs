@@ -271,6 +271,10 @@ pub async fn purge(asset: &Arc<Asset>, job: &Job) -> Outcome {
 /// Everything the API tells about a stream led here.
 pub fn stream_info(engine: &Engine, asset: &Asset) -> StreamInfo {
     let cluster = leaders::cluster_info(engine, asset);
+    let origins = asset
+        .live()
+        .map(|live| live.copying.lock().infos(asset))
+        .unwrap_or_default();
     asset.read(|machine| {
         let mut config = machine.config().clone();
         shown::add_levels(&mut config.metadata);
@@ -280,6 +284,15 @@ pub fn stream_info(engine: &Engine, asset: &Asset) -> StreamInfo {
             state: machine.info_state(&InfoRequest::default()).1,
             domain: engine.env().options.domain.clone(),
             cluster,
+            mirror: machine
+                .config()
+                .mirror
+                .as_ref()
+                .and(origins.first().cloned()),
+            sources: match machine.config().mirror {
+                Some(_) => Vec::new(),
+                None => origins,
+            },
             ts: Timestamp(engine.env().now_ns()),
         }
     })
@@ -393,11 +406,10 @@ fn checked_config(
 
 fn context(engine: &Engine, account: &str, pedantic: bool) -> jetstream::config::Context {
     let streams = engine.meta().read(|meta| {
-        let streams = meta.streams_of(account).map(|stream| StreamSubjects {
-            name: stream.config.name.clone(),
-            subjects: stream.config.subjects.clone(),
-        });
-        streams.collect()
+        let streams = meta.streams_of(account);
+        streams
+            .map(|stream| StreamSubjects::of(&stream.config))
+            .collect()
     });
     jetstream::config::Context {
         limits: account::config_limits(engine, account),

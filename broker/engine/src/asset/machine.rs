@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use consensus::{Machine, MachineError, Role, SnapshotReader, SnapshotWriter};
 use jetstream::api::publish::PubAckWriter;
+use jetstream::command::Action;
 use jetstream::stream::Answer;
 use jetstream::{ApiError, Command, Effect};
 use tokio::sync::oneshot;
@@ -40,10 +41,16 @@ impl Machine for Asset {
     }
 
     fn refused(&self, command: Bytes) {
-        if let Ok(command) = Command::decode(command)
-            && let Some(id) = command.proposal
-        {
-            self.proposals.lock().take(id);
+        if let Ok(command) = Command::decode(command) {
+            if let Some(id) = command.proposal {
+                self.proposals.lock().take(id);
+            }
+            if let Action::Copy(copied) = command.action
+                && let Some(live) = self.live()
+            {
+                let (source, stalled) = (copied.source, Some(ApiError::CLUSTER_NOT_AVAIL));
+                live.events(vec![LiveEvent::Copied { source, stalled }]);
+            }
         }
         self.applied.notify_waiters();
     }

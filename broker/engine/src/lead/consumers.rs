@@ -40,6 +40,8 @@ pub struct Consumers {
     next_interest_check_ns: i64,
     next_inactivity_check_ns: i64,
     config_changed: bool,
+    /// Outcomes of copying, for whoever copies.
+    copied: Vec<(String, Option<ApiError>)>,
 }
 
 struct Consumer {
@@ -82,6 +84,11 @@ impl Consumers {
         std::mem::take(&mut self.config_changed)
     }
 
+    /// What came of stretches of sources since the last call.
+    pub fn take_copied(&mut self) -> Vec<(String, Option<ApiError>)> {
+        std::mem::take(&mut self.copied)
+    }
+
     /// Brings the deliveries up to date with what the log changed.
     pub fn follow(&mut self, asset: &Asset, events: Vec<LiveEvent>) {
         let mut out = Vec::new();
@@ -102,6 +109,7 @@ impl Consumers {
                 LiveEvent::ConsumerChanged(name) => self.open(asset, &name),
                 LiveEvent::ConsumerDeleted(name) => self.close(asset, &name, &mut out),
                 LiveEvent::ConfigUpdated => self.config_changed = true,
+                LiveEvent::Copied { source, stalled } => self.copied.push((source, stalled)),
                 LiveEvent::InterestChanged(name) => {
                     self.check_push_interest(asset, &name, asset.env.now_ns());
                 }

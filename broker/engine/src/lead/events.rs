@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use jetstream::Effect;
+use jetstream::{ApiError, Effect};
 
 /// A change that live deliveries have to follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,12 @@ pub enum LiveEvent {
     ConsumerChanged(String),
     ConsumerDeleted(String),
     ConfigUpdated,
+    /// A stretch of this source came through the log; `stalled` tells why the stream could not
+    /// take all of it.
+    Copied {
+        source: String,
+        stalled: Option<ApiError>,
+    },
     /// Somebody may have started or stopped to listen where this consumer delivers.
     InterestChanged(String),
 }
@@ -36,6 +42,7 @@ impl LiveEvent {
             }
             Effect::ConsumerDeleted { name } => LiveEvent::ConsumerDeleted(name),
             Effect::ConfigUpdated => LiveEvent::ConfigUpdated,
+            Effect::Copied { source, stalled } => LiveEvent::Copied { source, stalled },
             Effect::Published { .. } | Effect::Answered(_) | Effect::Republish { .. } => {
                 return None;
             }
