@@ -3,13 +3,18 @@
 use std::net::SocketAddr;
 
 use futures::future::BoxFuture;
-use identity::Login;
+use identity::{Login, authenticator::ConnectionKind};
 use wire::ConnectOptions;
 
 /// Decides who a connection is. Called once per CONNECT, never per message.
 pub trait Authenticator: Send + Sync + 'static {
     /// Clients must identify themselves (`auth_required` in INFO, auth timeout armed).
     fn auth_required(&self) -> bool;
+
+    /// The same for clients of one kind, where kinds differ.
+    fn auth_required_of(&self, _: ConnectionKind) -> bool {
+        self.auth_required()
+    }
 
     /// INFO carries a nonce for nkey and JWT signatures.
     fn nonce_required(&self) -> bool;
@@ -23,6 +28,7 @@ pub trait Authenticator: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct ConnectRequest {
     pub options: ConnectOptions,
+    pub kind: ConnectionKind,
     /// The nonce this connection was sent in INFO; empty when none was sent.
     pub nonce: String,
     pub peer: SocketAddr,

@@ -22,6 +22,7 @@ use crate::{
     delivery::{Origin, OriginKind},
     drive::{Next, Protocol},
     hub::Hub,
+    info::Door,
     subscription::{NewSub, Sub, Target},
 };
 
@@ -134,6 +135,11 @@ impl Session {
         }
     }
 
+    fn must_log_in(&self) -> bool {
+        let kind = Door::of(&self.connection).kind();
+        self.hub.authenticator().auth_required_of(kind)
+    }
+
     /// Publishes the counters, once per buffer.
     fn count(&mut self, messages_before: u64, bytes_before: u64) {
         let messages = self.in_messages - messages_before;
@@ -160,14 +166,8 @@ impl Session {
     fn before_login(&self, op: &Op<'_>) -> Option<Next> {
         match op {
             Op::Connect(_) => None,
-            Op::Ping | Op::Pong | Op::Info(_) | Op::Ok | Op::Err(_)
-                if !self.hub.authenticator().auth_required() =>
-            {
-                None
-            }
-            _ if self.hub.authenticator().auth_required() => {
-                Some(self.fail(Error::AuthorizationViolation))
-            }
+            Op::Ping | Op::Pong | Op::Info(_) | Op::Ok | Op::Err(_) if !self.must_log_in() => None,
+            _ if self.must_log_in() => Some(self.fail(Error::AuthorizationViolation)),
             _ => Some(Next::ImplicitLogin),
         }
     }

@@ -29,6 +29,7 @@ use crate::{
     permission::ReplyGrants,
     subs::SubTable,
     subscription::Sub,
+    websocket::CookieLogin,
 };
 
 /// Set in [`Connection::take_wishes`] for the connection's own task.
@@ -53,6 +54,8 @@ pub(crate) mod traits {
     pub const PINGED: u8 = 16;
     /// A route whose server has said who it is, and was accepted.
     pub const INTRODUCED: u8 = 32;
+    /// Came over WebSocket.
+    pub const WEBSOCKET: u8 = 64;
 }
 
 pub(crate) struct Connection {
@@ -103,6 +106,8 @@ pub(crate) struct Facts {
     pub account: Option<Arc<Account>>,
     pub tls: Option<Box<PeerTls>>,
     pub nonce: Box<str>,
+    /// What the cookies of a WebSocket client say.
+    pub cookies: Option<Box<CookieLogin>>,
 }
 
 /// What a new connection is made of.

@@ -14,14 +14,15 @@ use std::{
 };
 
 use bytes::BufMut;
-use tokio::{io::AsyncReadExt, io::AsyncWrite, net::TcpStream};
-use tokio_rustls::TlsStream;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use wire::{CloseReason, ConnectOptions};
 
 use crate::{
     batch::{self, Lag},
     connection::{Connection, wish},
     outbound::Writer,
+    sweeper,
+    transport::Transport,
 };
 
 /// Bytes read at once.
@@ -75,14 +76,10 @@ enum Turn {
     End,
 }
 
-/// The TLS half of a connection, which only its task may touch. Plain sockets are in
-/// [`Connection`].
-pub(crate) type Tls = Option<Box<TlsStream<TcpStream>>>;
-
 pub(crate) struct Driver<P> {
     connection: Arc<Connection>,
     protocol: P,
-    tls: Tls,
+    transport: Option<Transport>,
     /// The beginning of an operation whose rest has not arrived.
     leftover: Vec<u8>,
     /// Bytes `leftover` must grow to before parsing it again makes sense.
@@ -92,11 +89,15 @@ pub(crate) struct Driver<P> {
 }
 
 impl<P: Protocol> Driver<P> {
-    pub fn new(connection: Arc<Connection>, protocol: P, tls: Tls) -> Driver<P> {
+    pub fn new(
+        connection: Arc<Connection>,
+        protocol: P,
+        transport: Option<Transport>,
+    ) -> Driver<P> {
         Driver {
             connection,
             protocol,
-            tls,
+            transport,
             leftover: Vec::new(),
             needed: 0,
             unread: false,
@@ -108,6 +109,11 @@ impl<P: Protocol> Driver<P> {
         self.unread = !leftover.is_empty();
         self.leftover = leftover;
         self
+    }
+
+    /// Tells the peer why it is not wanted. It is gone as soon as the driver runs.
+    pub fn refuse(&self, error: wire::Error) {
+        sweeper::end(&self.connection, error);
     }
 
     /// Runs the connection to its end.
@@ -133,15 +139,21 @@ impl<P: Protocol> Driver<P> {
 
     /// Writes what can be written, closes the socket, forgets the connection.
     async fn finish(&mut self) {
-        if let Some(tls) = &mut self.tls {
-            // The last words of a TLS connection; a peer that does not read them is not waited for.
-            let _ = poll_fn(|cx| Poll::Ready(write_tls(&self.connection, tls, cx))).await;
+        if let Some(transport) = &mut self.transport {
+            // The last words of a connection; a peer that does not read them is not waited for.
+            let _ = poll_fn(|cx| {
+                let written = write_through(&self.connection, transport, cx);
+                transport.say_goodbye(self.connection.close_reason());
+                let _ = pin!(&mut *transport).poll_flush(cx);
+                Poll::Ready(written)
+            })
+            .await;
         } else {
             self.connection.flush();
         }
         batch::run(|| self.protocol.end());
         self.connection.drop_socket();
-        self.tls = None;
+        self.transport = None;
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
@@ -184,8 +196,8 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if let Some(tls) = &mut self.tls {
-            return write_tls(&self.connection, tls, cx);
+        if let Some(transport) = &mut self.transport {
+            return write_through(&self.connection, transport, cx);
         }
         while self.connection.is_blocked() {
             let ready = self
@@ -210,7 +222,12 @@ impl<P: Protocol> Driver<P> {
             scratch.extend_from_slice(&self.leftover);
             scratch.reserve(READ_BYTES);
             let mut room = scratch.limit(READ_BYTES);
-            ready!(read_some(&self.connection, &mut self.tls, &mut room, cx))?;
+            ready!(read_some(
+                &self.connection,
+                &mut self.transport,
+                &mut room,
+                cx
+            ))?;
             Poll::Ready(Ok(self.process(scratch)))
         })
     }
@@ -220,7 +237,12 @@ impl<P: Protocol> Driver<P> {
         let missing = self.needed - self.leftover.len();
         self.leftover.reserve_exact(missing);
         let mut room = (&mut self.leftover).limit(missing);
-        ready!(read_some(&self.connection, &mut self.tls, &mut room, cx))?;
+        ready!(read_some(
+            &self.connection,
+            &mut self.transport,
+            &mut room,
+            cx
+        ))?;
         if self.leftover.len() < self.needed {
             self.note_activity();
             return Poll::Ready(Ok(Step::Done));
@@ -278,12 +300,12 @@ enum Step {
 /// Reads at least one byte. The end of the stream is an error here.
 fn read_some(
     connection: &Connection,
-    tls: &mut Tls,
+    transport: &mut Option<Transport>,
     room: &mut impl BufMut,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
-    if let Some(tls) = tls {
-        let read = ready!(pin!(tls.read_buf(room)).poll(cx))?;
+    if let Some(transport) = transport {
+        let read = ready!(pin!(transport.read_buf(room)).poll(cx))?;
         return Poll::Ready(if read == 0 {
             Err(ErrorKind::UnexpectedEof.into())
         } else {
@@ -308,17 +330,18 @@ fn read_some(
     }
 }
 
-/// Writes what waits through TLS, as far as it goes without waiting; wakes the task for the rest.
-fn write_tls(
+/// Writes what waits through a transport, as far as it goes without waiting; wakes the task for the
+/// rest.
+fn write_through(
     connection: &Connection,
-    tls: &mut TlsStream<TcpStream>,
+    transport: &mut Transport,
     cx: &mut Context<'_>,
 ) -> io::Result<()> {
     loop {
         let Some(mut chunk) = connection.out.lock().take_for(Writer::Writing) else {
             break;
         };
-        let poll = pin!(&mut *tls).poll_write(cx, chunk.rest());
+        let poll = pin!(&mut *transport).poll_write(cx, chunk.rest());
         let written = match &poll {
             Poll::Ready(Ok(written)) => *written,
             _ => 0,
@@ -335,7 +358,7 @@ fn write_tls(
             Poll::Pending => return Ok(()),
         }
     }
-    match pin!(tls).poll_flush(cx) {
+    match pin!(transport).poll_flush(cx) {
         Poll::Ready(result) => result,
         Poll::Pending => Ok(()),
     }

@@ -54,6 +54,7 @@ pub struct Hub {
     next_id: AtomicU64,
     pub(crate) routes: Arc<Routes>,
     pub(crate) client_port: AtomicU64,
+    pub(crate) websocket_port: AtomicU64,
     phase: watch::Sender<Phase>,
     started: SystemTime,
 }
@@ -67,6 +68,12 @@ impl Hub {
             tls: ArcSwapOption::from(options.tls.clone().map(Arc::new)),
             routes: Routes::new(options.cluster.clone()),
             client_port: AtomicU64::new(u64::from(options.server.port)),
+            websocket_port: AtomicU64::new(
+                options
+                    .websocket
+                    .as_ref()
+                    .map_or(0, |websocket| u64::from(websocket.port)),
+            ),
             options,
             authenticator,
             accounts: RwLock::default(),

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use identity::authenticator::ConnectionKind;
 use rand::Rng;
 use wire::ServerInfo;
 
@@ -10,6 +11,30 @@ use crate::{batch, connection::Connection, connection::traits, hub::Hub, hub::Ph
 /// Random bytes in a nonce; 15 characters in base64.
 const NONCE_BYTES: usize = 11;
 const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Through which listener a client came. It is told where others of this kind are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Clients,
+    WebSockets,
+}
+
+impl Door {
+    /// The door that a connection came through.
+    pub fn of(connection: &Connection) -> Door {
+        match connection.has_trait(traits::WEBSOCKET) {
+            true => Door::WebSockets,
+            false => Door::Clients,
+        }
+    }
+
+    pub fn kind(self) -> ConnectionKind {
+        match self {
+            Door::Clients => ConnectionKind::Standard,
+            Door::WebSockets => ConnectionKind::WebSocket,
+        }
+    }
+}
 
 impl Hub {
     /// What every connection of this server is told.
@@ -36,25 +61,35 @@ impl Hub {
         }
     }
 
-    fn client_info_base(&self) -> ServerInfo {
+    fn client_info_base(&self, door: Door) -> ServerInfo {
         let mut info = self.base_info();
-        info.auth_required = self.authenticator().auth_required();
-        if let Some(tls) = self.tls() {
-            info.tls_required = !tls.allow_non_tls;
-            info.tls_available = tls.allow_non_tls;
-            info.tls_verify = tls.verify;
+        info.auth_required = self.authenticator().auth_required_of(door.kind());
+        match (door, &self.options().websocket) {
+            (Door::WebSockets, Some(websocket)) => {
+                info.host = websocket.host.clone();
+                info.port = self.websocket_port.load(Ordering::Relaxed) as u16;
+                info.tls_required = websocket.tls.is_some();
+                info.tls_verify = websocket.tls.as_ref().is_some_and(|tls| tls.verify);
+            }
+            _ => {
+                if let Some(tls) = self.tls() {
+                    info.tls_required = !tls.allow_non_tls;
+                    info.tls_available = tls.allow_non_tls;
+                    info.tls_verify = tls.verify;
+                }
+            }
         }
         if let Some(cluster) = &self.options().cluster {
             info.cluster = cluster.name.clone();
         }
-        info.connect_urls = self.connect_urls();
+        info.connect_urls = self.connect_urls(door);
         info.ldm = self.phase() >= Phase::LameDuck;
         info
     }
 
     /// The INFO a client sees first.
-    pub(crate) fn first_info(&self, cid: u64, ip: String, nonce: &str) -> ServerInfo {
-        let mut info = self.client_info_base();
+    pub(crate) fn first_info(&self, door: Door, cid: u64, ip: String, nonce: &str) -> ServerInfo {
+        let mut info = self.client_info_base(door);
         info.client_id = cid;
         info.client_ip = ip;
         info.nonce = nonce.to_owned();
@@ -67,7 +102,9 @@ impl Hub {
             let facts = connection.facts.lock();
             (facts.account.clone(), facts.nonce.to_string())
         };
-        let mut info = self.first_info(connection.id, connection.peer.ip().to_string(), &nonce);
+        let door = Door::of(connection);
+        let ip = connection.peer.ip().to_string();
+        let mut info = self.first_info(door, connection.id, ip, &nonce);
         if let Some(account) = account {
             info.connect_info = true;
             info.remote_account = account.name().to_owned();

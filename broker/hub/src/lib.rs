@@ -27,7 +27,10 @@ mod snapshot;
 mod subs;
 mod subscription;
 mod sweeper;
+mod transport;
+mod websocket;
 
+pub use ::websocket::Origins;
 pub use account::{Account, AccountLimits, InterestWatcher, UNLIMITED};
 pub use auth::{AuthFailure, Authenticator, ConnectRequest, PeerTls};
 pub use delivery::{Delivery, Handler, Origin, OriginKind, Publish, SubscriptionId, WatchId};
@@ -43,3 +46,4 @@ pub use sharing::{
 pub use snapshot::{
     AccountSnapshot, ConnectionSnapshot, RouteSnapshot, SubscriptionSnapshot, Totals,
 };
+pub use websocket::{Cookies, WebSocketOptions};

@@ -21,12 +21,14 @@ use crate::{
     auth::PeerTls,
     batch,
     client::Session,
-    connection::{Connection, NewConnection},
+    connection::{Connection, NewConnection, traits},
     delivery::OriginKind,
-    drive::{Driver, Tls},
+    drive::Driver,
     hub::{Hub, Phase},
-    info,
+    info::{self, Door},
     options::{HandshakeFirst, TlsOptions},
+    transport::Transport,
+    websocket::Greeted,
 };
 
 /// Pauses after a failed accept: descriptors may be free again by then.
@@ -80,7 +82,7 @@ impl Hub {
     fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         // Small messages must not wait for each other; a socket that refuses the option works too.
         let _ = stream.set_nodelay(true);
-        let greeting = Greeting::new(&self, peer);
+        let greeting = Greeting::new(&self, Door::Clients, peer);
         if self.clients.lock().len() >= self.limits().max_connections {
             tokio::spawn(refuse(stream, greeting));
             return;
@@ -96,14 +98,25 @@ impl Hub {
         }
     }
 
-    fn start_client(self: &Arc<Self>, io: Io, greeting: Greeting, greet: bool) -> Driver<Session> {
-        let (socket, tls, facts) = match io {
-            Io::Plain(stream) => (Some(stream), None, None),
+    pub(crate) fn start_client(
+        self: &Arc<Self>,
+        io: Io,
+        greeting: Greeting,
+        greet: bool,
+    ) -> Driver<Session> {
+        let (mut socket, mut transport, mut facts, mut cookies) = (None, None, None, None);
+        match io {
+            Io::Plain(stream) => socket = Some(stream),
             Io::Tls(stream) => {
-                let facts = peer_tls(&stream);
-                (None, Some(stream), Some(Box::new(facts)))
+                facts = Some(Box::new(peer_tls(&stream)));
+                transport = Some(Transport::Tls(stream));
             }
-        };
+            Io::WebSocket(greeted) => {
+                facts = greeted.tls;
+                cookies = Some(greeted.cookies);
+                transport = Some(Transport::WebSocket(greeted.websocket));
+            }
+        }
         let connection = Connection::new(NewConnection {
             id: greeting.cid,
             kind: OriginKind::Client,
@@ -113,7 +126,10 @@ impl Hub {
             tls: facts,
             nonce: greeting.nonce.into(),
         });
-        if self.authenticator().auth_required() {
+        connection.set_trait(traits::WEBSOCKET, cookies.is_some());
+        connection.facts.lock().cookies = cookies;
+        let kind = Door::of(&connection).kind();
+        if self.authenticator().auth_required_of(kind) {
             let limit_ms = self.limits().auth_timeout.as_millis() as u64;
             connection.deadline_ms.store(limit_ms, Ordering::Relaxed);
         }
@@ -128,12 +144,12 @@ impl Hub {
             connection.close(wire::CloseReason::ServerShutdown);
         }
         let session = Session::new(self.clone(), connection.clone());
-        Driver::new(connection, session, tls as Tls)
+        Driver::new(connection, session, transport)
     }
 }
 
 /// What a connection is told first.
-struct Greeting {
+pub(crate) struct Greeting {
     cid: u64,
     peer: SocketAddr,
     nonce: String,
@@ -141,17 +157,21 @@ struct Greeting {
 }
 
 impl Greeting {
-    fn new(hub: &Hub, peer: SocketAddr) -> Greeting {
+    fn new(hub: &Hub, door: Door, peer: SocketAddr) -> Greeting {
         let cid = hub.next_id();
         let wanted = hub.authenticator().nonce_required();
         let nonce = if wanted { info::nonce() } else { String::new() };
-        let info = Box::new(hub.first_info(cid, peer.ip().to_string(), &nonce));
+        let info = Box::new(hub.first_info(door, cid, peer.ip().to_string(), &nonce));
         Greeting {
             cid,
             peer,
             nonce,
             info,
         }
+    }
+
+    pub fn for_websocket(hub: &Hub, peer: SocketAddr) -> Greeting {
+        Greeting::new(hub, Door::WebSockets, peer)
     }
 
     fn line(&self) -> Vec<u8> {
@@ -161,9 +181,10 @@ impl Greeting {
     }
 }
 
-enum Io {
+pub(crate) enum Io {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    WebSocket(Greeted),
 }
 
 async fn refuse(mut stream: TcpStream, greeting: Greeting) {
@@ -222,7 +243,7 @@ async fn speaks_tls(stream: &TcpStream) -> bool {
     matches!(stream.peek(&mut first).await, Ok(1) if first[0] == TLS_HANDSHAKE_BYTE)
 }
 
-fn peer_tls(stream: &TlsStream<TcpStream>) -> PeerTls {
+pub(crate) fn peer_tls(stream: &TlsStream<TcpStream>) -> PeerTls {
     let session = stream.get_ref().1;
     let version = match session.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",

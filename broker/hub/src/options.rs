@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::websocket::WebSocketOptions;
+
 /// Everything a hub needs to know before its first connection.
 #[derive(Clone)]
 pub struct Options {
@@ -13,6 +15,8 @@ pub struct Options {
     pub tls: Option<TlsOptions>,
     /// Routes to the other servers of the cluster; `None` = a lone server.
     pub cluster: Option<ClusterOptions>,
+    /// The listener for WebSocket clients; `None` = there is none.
+    pub websocket: Option<WebSocketOptions>,
     /// The account whose users see the servers themselves, `$SYS` unless configured.
     pub system_account: String,
 }
@@ -24,6 +28,7 @@ impl Default for Options {
             limits: Limits::default(),
             tls: None,
             cluster: None,
+            websocket: None,
             system_account: "$SYS".to_owned(),
         }
     }

@@ -14,7 +14,7 @@ use wire::CloseReason;
 
 use crate::{
     account::Account,
-    connection::Connection,
+    connection::{Connection, traits},
     hub::Hub,
     subscription::{Sub, Target},
 };
@@ -42,6 +42,8 @@ pub struct ConnectionSnapshot {
     pub version: String,
     pub tls_version: Option<&'static str>,
     pub tls_cipher: Option<String>,
+    /// Came over WebSocket.
+    pub is_websocket: bool,
     pub account: String,
     pub user: String,
     pub login: Option<Box<Login>>,
@@ -308,6 +310,7 @@ fn snapshot(connection: &Connection) -> ConnectionSnapshot {
         version: facts.version.to_string(),
         tls_version: facts.tls.as_ref().map(|tls| tls.version),
         tls_cipher: facts.tls.as_ref().map(|tls| tls.cipher.clone()),
+        is_websocket: connection.has_trait(traits::WEBSOCKET),
         account: account.map_or(String::new(), |account| account.name().to_owned()),
         user: facts
             .login

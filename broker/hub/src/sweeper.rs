@@ -88,9 +88,16 @@ fn check(connection: &Arc<Connection>, limits: &Limits, hub: &Hub) {
     }
     let interval = match connection.kind {
         OriginKind::Route => hub.routes.ping_interval(),
+        _ if connection.has_trait(traits::WEBSOCKET) => websocket_ping_interval(hub, limits),
         _ => limits.ping_interval,
     };
     ping_when_due(connection, age_ms, interval, limits.ping_max);
+}
+
+fn websocket_ping_interval(hub: &Hub, limits: &Limits) -> Duration {
+    let configured = hub.options().websocket.as_ref();
+    let configured = configured.and_then(|websocket| websocket.ping_interval);
+    configured.unwrap_or(limits.ping_interval)
 }
 
 fn ping_when_due(connection: &Arc<Connection>, age_ms: u64, interval: Duration, ping_max: u32) {

@@ -178,6 +178,15 @@ pub struct Rules {
     pub trusted_proxies: Vec<String>,
     /// Clients with the shared secret must come through a proxy.
     pub proxy_required: bool,
+    /// What counts for WebSocket clients in place of the shared secret and the user above.
+    pub websocket: Option<WebSocketRules>,
+}
+
+/// How WebSocket clients log in, where that differs from the other clients.
+#[derive(Clone, Debug, Default)]
+pub struct WebSocketRules {
+    pub no_auth_user: Option<String>,
+    pub shared: Option<SharedSecret>,
 }
 
 /// A configured user.
@@ -283,10 +292,30 @@ impl Authenticator {
         self.is_operator_mode() || !self.rules.users.is_empty() || self.rules.shared.is_some()
     }
 
-    /// Whether `INFO` tells clients that they must authenticate. It does not when there is a user
-    /// for those that present nothing.
-    pub fn announced(&self) -> bool {
-        self.required() && self.rules.no_auth_user.is_none()
+    /// Whether clients of this kind must authenticate.
+    pub fn required_of(&self, kind: ConnectionKind) -> bool {
+        let overridden = kind == ConnectionKind::WebSocket && self.rules.websocket.is_some();
+        self.required() || overridden
+    }
+
+    /// Whether `INFO` tells clients of this kind that they must authenticate. It does not when there
+    /// is a user for those that present nothing.
+    pub fn announced_to(&self, kind: ConnectionKind) -> bool {
+        self.required_of(kind) && self.no_auth_user(kind).is_none()
+    }
+
+    fn no_auth_user(&self, kind: ConnectionKind) -> Option<&str> {
+        match &self.rules.websocket {
+            Some(rules) if kind == ConnectionKind::WebSocket => rules.no_auth_user.as_deref(),
+            _ => self.rules.no_auth_user.as_deref(),
+        }
+    }
+
+    fn shared(&self, kind: ConnectionKind) -> Option<&SharedSecret> {
+        match &self.rules.websocket {
+            Some(rules) if kind == ConnectionKind::WebSocket => rules.shared.as_ref(),
+            _ => self.rules.shared.as_ref(),
+        }
     }
 
     /// Whether `INFO` must carry a nonce to sign.
@@ -338,7 +367,7 @@ impl Authenticator {
         if !attempt.options.account.is_empty() || attempt.options.new_account {
             return Err(AuthError::AccountChosen);
         }
-        if !self.required() {
+        if !self.required_of(attempt.kind) {
             return Ok(Login::unrestricted(GLOBAL_ACCOUNT, ""));
         }
         let proxied = self.check_proxy(attempt)?;

@@ -174,7 +174,10 @@ fn info(hub: &Hub, connection: ConnectionSnapshot, options: &ConnzOptions) -> Co
     ConnInfo {
         cid: connection.cid,
         kind: "Client",
-        client_type: "nats",
+        client_type: match connection.is_websocket {
+            true => "websocket",
+            false => "nats",
+        },
         ip: connection.peer.ip().to_canonical().to_string(),
         port: connection.peer.port(),
         start: text::timestamp(connection.start),

@@ -193,7 +193,7 @@ pub fn varz(sources: &Sources) -> Varz {
         auth_required: facts.auth_required,
         tls_required: facts.tls_required,
         tls_verify: facts.tls_verify,
-        connect_urls: hub.connect_urls(),
+        connect_urls: hub.client_urls(),
         max_connections: limits.max_connections,
         max_subscriptions: limits.max_subscriptions,
         ping_interval: text::nanos(limits.ping_interval),

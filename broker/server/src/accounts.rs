@@ -11,7 +11,7 @@ use jetstream::api::account::AccountLimits as JetStreamLimits;
 use settings::Options;
 use settings::options::{self, Credentials};
 
-use crate::sharing;
+use crate::{sharing, websocket};
 
 /// The name of the system account unless one is configured.
 pub const SYSTEM_ACCOUNT: &str = "$SYS";
@@ -57,18 +57,11 @@ pub fn rules(options: &Options) -> anyhow::Result<Rules> {
             proxy_required: false,
         });
     }
-    let shared = match (
+    let shared = shared_secret(
         &authorization.user,
         &authorization.password,
         &authorization.token,
-    ) {
-        (Some(name), Some(password), _) => Some(SharedSecret::User {
-            name: name.clone(),
-            password: password.clone(),
-        }),
-        (_, _, Some(token)) => Some(SharedSecret::Token(token.clone())),
-        _ => None,
-    };
+    );
     let operators = options.operators.iter().map(|operator| {
         let token = identity::creds::token_in(&operator.text);
         identity::jwt::OperatorClaims::decode(token).with_context(|| match &operator.file {
@@ -87,7 +80,24 @@ pub fn rules(options: &Options) -> anyhow::Result<Rules> {
         default_sentinel: options.default_sentinel.clone(),
         trusted_proxies: options.trusted_proxies.clone(),
         proxy_required: authorization.proxy_required,
+        websocket: websocket::rules(options),
     })
+}
+
+/// One secret for everybody, if one is configured.
+pub fn shared_secret(
+    user: &Option<String>,
+    password: &Option<String>,
+    token: &Option<String>,
+) -> Option<SharedSecret> {
+    match (user, password, token) {
+        (Some(name), Some(password), _) => Some(SharedSecret::User {
+            name: name.clone(),
+            password: password.clone(),
+        }),
+        (_, _, Some(token)) => Some(SharedSecret::Token(token.clone())),
+        _ => None,
+    }
 }
 
 fn only_system_users(options: &Options, users: &[User]) -> bool {

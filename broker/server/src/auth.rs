@@ -27,7 +27,11 @@ impl Gate {
 
 impl hub::Authenticator for Gate {
     fn auth_required(&self) -> bool {
-        self.authenticator.announced()
+        self.auth_required_of(ConnectionKind::Standard)
+    }
+
+    fn auth_required_of(&self, kind: ConnectionKind) -> bool {
+        self.authenticator.announced_to(kind)
     }
 
     fn nonce_required(&self) -> bool {
@@ -36,7 +40,7 @@ impl hub::Authenticator for Gate {
 
     fn authenticate(&self, request: ConnectRequest) -> BoxFuture<'_, Result<Login, AuthFailure>> {
         Box::pin(async move {
-            if !self.authenticator.required() {
+            if !self.authenticator.required_of(request.kind) {
                 return judge(&self.authenticator, &self.accounts, &request);
             }
             // A password hash takes tens of milliseconds by design.
@@ -56,7 +60,7 @@ fn judge(
     let attempt = Attempt {
         options: &request.options,
         nonce: request.nonce.as_bytes(),
-        kind: ConnectionKind::Standard,
+        kind: request.kind,
         peer: Some(request.peer.ip()),
         certificate_names: &[],
         now_s: now_s(),

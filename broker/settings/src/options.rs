@@ -9,6 +9,7 @@ mod logging;
 mod resolver;
 mod tls;
 mod validate;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub use limits::{Limits, WriteTimeout};
 pub use logging::Logging;
 pub use resolver::{DirectoryKind, OperatorSource, Resolver};
 pub use tls::{CertificatePair, HandshakeFirst, OcspPeer, Tls, TlsVersion};
+pub use websocket::WebSocket;
 
 /// The port clients expect.
 pub const DEFAULT_PORT: u16 = 4222;
@@ -93,6 +95,7 @@ pub struct Options {
     /// Account to the domain its leafnode JetStream traffic goes to.
     pub default_jetstream_domain: BTreeMap<String, String>,
     pub cluster: Cluster,
+    pub websocket: WebSocket,
 
     pub connect_error_reports: u64,
     pub reconnect_error_reports: u64,
@@ -143,6 +146,7 @@ impl Default for Options {
             jetstream: JetStream::default(),
             default_jetstream_domain: BTreeMap::new(),
             cluster: Cluster::default(),
+            websocket: WebSocket::default(),
             connect_error_reports: 3600,
             reconnect_error_reports: 1,
             no_fast_producer_stall: false,
@@ -171,7 +175,7 @@ pub struct Monitoring {
 /// A block of the configuration whose spelling was checked but which this server cannot serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unserved {
-    /// The block as it was written: `websocket`, `mqtt`, `leafnodes`, `gateway`.
+    /// The block as it was written: `mqtt`, `leafnodes`, `gateway`.
     pub block: String,
     pub position: Position,
 }

@@ -21,6 +21,7 @@ mod top;
 mod unserved;
 mod url;
 mod users;
+mod websocket;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -47,11 +47,6 @@ impl Origins {
     }
 }
 
-/// Whether a configured origin can be understood.
-pub fn is_valid(origin: &str) -> bool {
-    parse(origin).is_some()
-}
-
 fn parse(origin: &str) -> Option<Origin> {
     let (scheme, rest) = origin.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();

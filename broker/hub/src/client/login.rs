@@ -15,6 +15,7 @@ use crate::{
     account::Account,
     auth::ConnectRequest,
     connection::{Connection, traits},
+    info::Door,
     permission::ReplyGrants,
 };
 
@@ -68,12 +69,17 @@ impl Session {
     }
 
     async fn ask(&self, options: &ConnectOptions) -> Result<Login, Error> {
+        let mut options = options.clone();
         let (nonce, tls) = {
             let facts = self.connection.facts.lock();
+            if let Some(cookies) = &facts.cookies {
+                cookies.complete(&mut options);
+            }
             (facts.nonce.to_string(), facts.tls.as_deref().cloned())
         };
         let request = ConnectRequest {
-            options: options.clone(),
+            options,
+            kind: Door::of(&self.connection).kind(),
             nonce,
             peer: self.connection.peer,
             tls,

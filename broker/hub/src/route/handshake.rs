@@ -23,6 +23,7 @@ use crate::{
     hub::{Hub, Phase},
     listener::learn_port,
     options::{ClusterOptions, RouteUrl},
+    transport::Transport,
 };
 
 /// Longest line a server may send before its route exists.
@@ -169,11 +170,11 @@ impl Hub {
         role: super::session::Role,
         leftover: Vec<u8>,
     ) -> (Arc<Connection>, Driver<RouteSession>) {
-        let (socket, tls) = match io {
+        let (socket, transport) = match io {
             Io::Plain(stream) => (Some(stream), None),
-            Io::Tls(stream) => (None, Some(stream)),
+            Io::Tls(stream) => (None, Some(Transport::Tls(stream))),
         };
-        let encrypted = tls.as_ref().map(|_| {
+        let encrypted = transport.as_ref().map(|_| {
             Box::new(PeerTls {
                 version: "1.3",
                 cipher: String::new(),
@@ -194,7 +195,7 @@ impl Hub {
             nonce: Box::default(),
         });
         let session = RouteSession::new(self.clone(), connection.clone(), role);
-        let driver = Driver::new(connection.clone(), session, tls).with_leftover(leftover);
+        let driver = Driver::new(connection.clone(), session, transport).with_leftover(leftover);
         (connection, driver)
     }
 

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,7 @@ use wire::ServerInfo;
 use crate::{
     batch,
     hub::{Hub, Phase},
+    info::Door,
 };
 
 /// The key in INFO under which servers of this kind say more than the protocol has keys for.
@@ -30,6 +34,8 @@ pub(super) struct PeerInfo {
     pub address: String,
     /// `host:port` list for clients.
     pub connect_urls: Vec<String>,
+    /// `host:port` list for WebSocket clients.
+    pub ws_connect_urls: Vec<String>,
     /// The other servers it has routes to.
     pub peers: Vec<Known>,
     pub extra: Value,
@@ -53,6 +59,13 @@ struct Own {
 }
 
 impl PeerInfo {
+    fn urls(&self, door: Door) -> &[String] {
+        match door {
+            Door::Clients => &self.connect_urls,
+            Door::WebSockets => &self.ws_connect_urls,
+        }
+    }
+
     /// Reads an INFO line. `seen_at` is where its connection comes from, for servers that listen
     /// on all addresses and do not know which one is reachable.
     pub fn parse(json: &[u8], seen_at: SocketAddr) -> Result<PeerInfo, serde_json::Error> {
@@ -71,6 +84,7 @@ impl PeerInfo {
             cluster: info.cluster,
             address,
             connect_urls: info.connect_urls,
+            ws_connect_urls: info.ws_connect_urls,
             peers: own.peers,
             extra: own.extra,
             tls_required: info.tls_required,
@@ -113,11 +127,10 @@ impl Hub {
         }
         info.port = self.routes.port.load(Ordering::Relaxed) as u16;
         info.ldm = self.phase() >= Phase::LameDuck;
-        info.connect_urls = if info.ldm {
-            Vec::new()
-        } else {
-            self.own_client_urls()
-        };
+        if !info.ldm {
+            info.connect_urls = self.own_client_urls();
+            info.ws_connect_urls = self.own_websocket_urls();
+        }
         own.peers = self.known_peers();
         let mut value = serde_json::to_value(&info).unwrap_or_default();
         if let (Value::Object(map), Ok(own)) = (&mut value, serde_json::to_value(&own)) {
@@ -155,23 +168,28 @@ impl Hub {
     }
 
     /// Where clients find the servers of this cluster. Empty without a cluster.
-    pub fn connect_urls(&self) -> Vec<String> {
+    pub fn client_urls(&self) -> Vec<String> {
+        self.connect_urls(Door::Clients)
+    }
+
+    /// Where clients of one kind find the servers of this cluster.
+    pub(crate) fn connect_urls(&self, door: Door) -> Vec<String> {
         if self.routes.options.is_none() || self.options().server.no_advertise {
             return Vec::new();
         }
         let mut urls = BTreeSet::new();
         let leaving = self.phase() >= Phase::LameDuck;
-        let own = if leaving {
-            Vec::new()
-        } else {
-            self.own_client_urls()
+        let own = match door {
+            _ if leaving => Vec::new(),
+            Door::Clients => self.own_client_urls(),
+            Door::WebSockets => self.own_websocket_urls(),
         };
         let table = self.routes.table.lock();
         urls.extend(
             table
                 .peers
                 .values()
-                .flat_map(|peer| peer.info.connect_urls.iter().cloned()),
+                .flat_map(|peer| peer.info.urls(door).iter().cloned()),
         );
         let others = urls
             .into_iter()
@@ -182,26 +200,40 @@ impl Hub {
 
     fn own_client_urls(&self) -> Vec<String> {
         let server = &self.options().server;
-        let port = self.client_port.load(Ordering::Relaxed) as u16;
-        if server.no_advertise {
+        self.advertised(
+            server.client_advertise.as_deref(),
+            &server.host,
+            &self.client_port,
+        )
+    }
+
+    /// Where a listener of this server can be reached.
+    pub(crate) fn advertised(
+        &self,
+        advertise: Option<&str>,
+        host: &str,
+        port: &AtomicU64,
+    ) -> Vec<String> {
+        let port = port.load(Ordering::Relaxed) as u16;
+        if self.options().server.no_advertise {
             return Vec::new();
         }
-        if let Some(advertise) = &server.client_advertise {
+        if let Some(advertise) = advertise {
             let has_port = advertise.rsplit_once(':').is_some_and(|(host, port)| {
                 port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
             });
             return vec![if has_port {
-                advertise.clone()
+                advertise.to_owned()
             } else {
                 join(advertise, port)
             }];
         }
-        match server.host.parse::<IpAddr>() {
+        match host.parse::<IpAddr>() {
             Ok(ip) if ip.is_unspecified() => own_addresses()
                 .iter()
                 .map(|ip| join(&ip.to_string(), port))
                 .collect(),
-            _ => vec![join(&server.host, port)],
+            _ => vec![join(host, port)],
         }
     }
 }

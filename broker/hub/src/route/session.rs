@@ -301,7 +301,8 @@ impl RouteSession {
         if known.extra != info.extra {
             self.hub.routes.notify(&info, true);
         }
-        if known.connect_urls != info.connect_urls {
+        let before = (known.connect_urls, known.ws_connect_urls);
+        if before != (info.connect_urls.clone(), info.ws_connect_urls.clone()) {
             self.hub.announce_to_clients();
         }
         self.dial_strangers(&info);

@@ -51,7 +51,7 @@ impl Authenticator {
         proxied: Proxied,
     ) -> Result<Login, AuthError> {
         let options = attempt.options;
-        let known = match &self.rules.shared {
+        let known = match self.shared(attempt.kind) {
             None => false,
             Some(SharedSecret::Token(token)) => same_password(token, &options.auth_token),
             Some(SharedSecret::User { name, password }) => {
@@ -75,7 +75,7 @@ impl Authenticator {
             &options.nkey,
         ];
         let nothing = presented.iter().all(|field| field.is_empty());
-        let name = self.rules.no_auth_user.as_deref()?;
+        let name = self.no_auth_user(attempt.kind)?;
         self.user(name).filter(|_| nothing)
     }
 

@@ -12,6 +12,7 @@ impl Options {
             self.no_auth_user_exists(),
             self.operators_rule_alone(),
             self.clustered(),
+            self.websocket(),
         ];
         let problems: Vec<Problem> = checks
             .into_iter()
@@ -61,6 +62,10 @@ impl Options {
         if !self.operators.is_empty() {
             return Err("no_auth_user not compatible with Trusted Operator".into());
         }
+        self.user_exists(name)
+    }
+
+    fn user_exists(&self, name: &str) -> Result<(), String> {
         let of_accounts = self.accounts.iter().flat_map(|account| &account.users);
         let mut users = self.authorization.users.iter().chain(of_accounts);
         let exists = users.any(|user| match &user.credentials {
@@ -107,5 +112,43 @@ impl Options {
             return Err("jetstream cluster requires `cluster.name` to be set".into());
         }
         Ok(())
+    }
+
+    fn websocket(&self) -> Result<(), String> {
+        let websocket = &self.websocket;
+        if websocket.port.is_none() {
+            return Ok(());
+        }
+        if websocket.tls.is_none() && !websocket.no_tls {
+            return Err("websocket requires TLS configuration".into());
+        }
+        let with_operator = !self.operators.is_empty() || !self.trusted_keys.is_empty();
+        if let Some(name) = &websocket.no_auth_user {
+            if with_operator {
+                return Err("no_auth_user not compatible with Trusted Operator".into());
+            }
+            self.user_exists(name)?;
+        }
+        let mut of_accounts = self.accounts.iter().flat_map(|account| &account.users);
+        if !self.authorization.users.is_empty() || of_accounts.next().is_some() {
+            if websocket.user.is_some() {
+                return Err(
+                    "websocket authentication username not compatible with presence of users/nkeys"
+                        .into(),
+                );
+            }
+            if websocket.token.is_some() {
+                return Err(
+                    "websocket authentication token not compatible with presence of users/nkeys"
+                        .into(),
+                );
+            }
+        }
+        match &websocket.jwt_cookie {
+            Some(cookie) if !with_operator => Err(format!(
+                "trusted operators or trusted keys configuration is required for JWT authentication via cookie {cookie:?}"
+            )),
+            _ => Ok(()),
+        }
     }
 }

@@ -275,6 +275,7 @@ impl Reader<'_> {
         match key {
             "jetstream" => self.jetstream(entry, options),
             "cluster" => self.cluster(entry, &mut options.cluster),
+            "websocket" | "ws" => self.websocket(entry, &mut options.websocket),
             _ => return unserved::read(self, key, entry, options),
         }
         true

@@ -27,8 +27,6 @@ enum Shape {
     FlagOrText,
     WriteTimeout,
     Tls(Side),
-    /// A block with any keys and texts behind them.
-    TextMap,
     Block(&'static [Key]),
     Blocks(&'static [Key]),
     FlagOrBlock(&'static [Key]),
@@ -165,40 +163,6 @@ const REMOTE: &[Key] = &[
     (&["ignore_discovered_servers"], Flag),
 ];
 
-const WEBSOCKET: &[Key] = &[
-    (&["listen"], Listen),
-    (&["port"], Port),
-    (&["host", "net"], Text),
-    (&["advertise"], Text),
-    (&["no_tls"], Flag),
-    (&["tls"], Tls(Side::Clients)),
-    (&["same_origin"], Flag),
-    (
-        &[
-            "allowed_origins",
-            "allowed_origin",
-            "allow_origins",
-            "allow_origin",
-            "origins",
-            "origin",
-        ],
-        Texts,
-    ),
-    (&["handshake_timeout"], Seconds),
-    (&["compress", "compression"], Flag),
-    (
-        &["authorization", "authentication"],
-        Block(SIMPLE_AUTHORIZATION),
-    ),
-    (&["jwt_cookie"], Text),
-    (&["user_cookie"], Text),
-    (&["pass_cookie"], Text),
-    (&["token_cookie"], Text),
-    (&["no_auth_user"], Text),
-    (&["headers"], TextMap),
-    (&["ping_interval"], Duration),
-];
-
 const MQTT: &[Key] = &[
     (&["listen"], Listen),
     (&["port"], Port),
@@ -246,7 +210,6 @@ pub fn read(reader: &mut Reader<'_>, key: &str, entry: &Entry, options: &mut Opt
     let shape = match key {
         "gateway" => Block(GATEWAY),
         "leaf" | "leafnodes" => Block(LEAFNODES),
-        "websocket" | "ws" => Block(WEBSOCKET),
         "mqtt" => Block(MQTT),
         "ocsp" => FlagOrBlock(OCSP),
         "ocsp_cache" => FlagOrBlock(OCSP_CACHE),
@@ -314,7 +277,6 @@ impl Reader<'_> {
             },
             WriteTimeout => drop(self.write_timeout(entry)),
             Tls(side) => drop(self.tls(entry, side)),
-            TextMap => drop(self.string_map(entry)),
             FlagOrText => match entry.value.value {
                 Value::Bool(_) => {}
                 _ => drop(self.string(entry)),

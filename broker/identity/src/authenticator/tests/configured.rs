@@ -118,7 +118,7 @@ fn a_user_for_those_who_present_nothing() {
         ..Rules::default()
     };
     let authenticator = Authenticator::new(rules.clone());
-    assert!(authenticator.required() && !authenticator.announced());
+    assert!(authenticator.required() && !authenticator.announced_to(ConnectionKind::Standard));
     assert_eq!(
         login(&rules, ConnectOptions::default())
             .expect("a login")

@@ -1,0 +1,97 @@
+//! The listener for WebSocket clients, as the configuration states it.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use hub::{Cookies, Origins, TlsOptions, WebSocketOptions};
+use identity::authenticator::WebSocketRules;
+use settings::Options;
+use settings::options::Port;
+use tokio::net::TcpListener;
+
+use crate::{accounts, listen, tls};
+
+/// Time for TLS and the request where none is configured.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The listener, if one is configured.
+pub async fn bind(options: &Options) -> anyhow::Result<Option<TcpListener>> {
+    let Some(port) = options.websocket.port else {
+        return Ok(None);
+    };
+    let listener = listen::bind(host(options), port, "websocket connections").await?;
+    Ok(Some(listener))
+}
+
+/// What the hub is told about it.
+pub fn hub_options(options: &Options) -> anyhow::Result<Option<WebSocketOptions>> {
+    let configured = &options.websocket;
+    let Some(port) = configured.port else {
+        return Ok(None);
+    };
+    let tls = match &configured.tls {
+        Some(tls) if !configured.no_tls => Some(tls_options(tls)?),
+        _ => None,
+    };
+    Ok(Some(WebSocketOptions {
+        host: host(options).to_owned(),
+        port: port.to_bind(),
+        advertise: configured.advertise.clone(),
+        tls,
+        origins: Origins {
+            same: configured.same_origin,
+            allowed: configured.allowed_origins.clone(),
+        },
+        handshake_timeout: configured.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT),
+        compression: configured.compression,
+        headers: configured.headers.clone(),
+        cookies: Cookies {
+            jwt: configured.jwt_cookie.clone(),
+            user: configured.user_cookie.clone(),
+            pass: configured.pass_cookie.clone(),
+            token: configured.token_cookie.clone(),
+        },
+        ping_interval: configured.ping_interval,
+    }))
+}
+
+fn tls_options(configured: &settings::options::Tls) -> anyhow::Result<TlsOptions> {
+    Ok(TlsOptions {
+        config: tls::server(configured).context("websocket tls")?,
+        verify: configured.verify || configured.verify_and_map,
+        timeout: configured.timeout,
+        // There is nothing before the handshake on this port.
+        handshake_first: hub::HandshakeFirst::Yes,
+        allow_non_tls: false,
+    })
+}
+
+/// How WebSocket clients log in, if the configuration has rules of their own for them.
+pub fn rules(options: &Options) -> Option<WebSocketRules> {
+    let configured = &options.websocket;
+    let rules = WebSocketRules {
+        no_auth_user: configured.no_auth_user.clone(),
+        shared: accounts::shared_secret(
+            &configured.user,
+            &configured.password,
+            &configured.token,
+        ),
+    };
+    (rules.no_auth_user.is_some() || rules.shared.is_some()).then_some(rules)
+}
+
+/// `ws://host:port`, or `wss://…`.
+pub fn url(options: &Options, port: u16) -> String {
+    let scheme = if options.websocket.no_tls { "ws" } else { "wss" };
+    format!("{scheme}://{}:{port}", host(options))
+}
+
+fn host(options: &Options) -> &str {
+    options.websocket.host.as_deref().unwrap_or(&options.host)
+}
+
+/// The port clients are told, which the system chose if the configuration left it open.
+pub fn learn_port(options: &mut Options, listener: &TcpListener) -> anyhow::Result<()> {
+    options.websocket.port = Some(Port::Fixed(listener.local_addr()?.port()));
+    Ok(())
+}
