@@ -9,3 +9,4 @@ mod sharing;
 mod slow;
 mod support;
 mod tls;
+mod websocket;
