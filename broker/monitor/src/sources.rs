@@ -54,6 +54,8 @@ pub struct ServerFacts {
     pub config_digest: String,
     pub feature_flags: BTreeMap<String, bool>,
     pub tags: Vec<String>,
+    /// The WebSocket listener as `varz` shows it; empty if there is none.
+    pub websocket: serde_json::Map<String, serde_json::Value>,
     pub metadata: BTreeMap<String, String>,
     pub trusted_operators_jwt: Vec<String>,
     /// Claims of those tokens, as JSON.
@@ -80,6 +82,7 @@ impl Default for ServerFacts {
             config_digest: String::new(),
             feature_flags: BTreeMap::new(),
             tags: Vec::new(),
+            websocket: serde_json::Map::new(),
             metadata: BTreeMap::new(),
             trusted_operators_jwt: Vec::new(),
             trusted_operators_claim: Vec::new(),

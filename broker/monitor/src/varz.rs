@@ -211,7 +211,7 @@ pub fn varz(sources: &Sources) -> Varz {
         gateway: Map::new(),
         leaf: Map::new(),
         mqtt: Map::new(),
-        websocket: Map::new(),
+        websocket: facts.websocket.clone(),
         jetstream: jsz::jetstream_varz(sources, true),
         tls_timeout: facts.tls_timeout.as_secs_f64(),
         write_deadline: text::nanos(limits.write_deadline),

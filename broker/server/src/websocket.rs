@@ -6,6 +6,7 @@ use anyhow::Context;
 use hub::{Cookies, Origins, TlsOptions, WebSocketOptions};
 use identity::authenticator::WebSocketRules;
 use settings::Options;
+use serde_json::{Map, Value, json};
 use settings::options::Port;
 use tokio::net::TcpListener;
 
@@ -78,6 +79,33 @@ pub fn rules(options: &Options) -> Option<WebSocketRules> {
         ),
     };
     (rules.no_auth_user.is_some() || rules.shared.is_some()).then_some(rules)
+}
+
+/// The listener as `varz` shows it.
+pub fn varz(options: &Options) -> Map<String, Value> {
+    let configured = &options.websocket;
+    let Some(port) = configured.port else {
+        return Map::new();
+    };
+    let shown = [
+        ("host", json!(host(options))),
+        ("port", json!(port.to_bind())),
+        ("advertise", json!(configured.advertise)),
+        ("no_auth_user", json!(configured.no_auth_user)),
+        ("jwt_cookie", json!(configured.jwt_cookie)),
+        ("handshake_timeout", json!(configured.handshake_timeout.map(|timeout| timeout.as_nanos() as u64))),
+        ("auth_timeout", json!(configured.auth_timeout.map(|timeout| timeout.as_secs_f64()))),
+        ("no_tls", json!(configured.no_tls)),
+        ("same_origin", json!(configured.same_origin)),
+        ("allowed_origins", json!(configured.allowed_origins)),
+        ("compression", json!(configured.compression)),
+    ];
+    let says_something = |value: &Value| !matches!(value, Value::Null | Value::Bool(false)) && *value != json!([]);
+    shown
+        .into_iter()
+        .filter(|(_, value)| says_something(value))
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }
 
 /// `ws://host:port`, or `wss://…`.
