@@ -21,6 +21,7 @@ mod signals;
 mod start;
 mod system;
 mod tls;
+mod websocket;
 
 use std::path::Path;
 use std::process::ExitCode;

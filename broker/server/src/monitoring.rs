@@ -12,7 +12,7 @@ use settings::options::{Port, SyncInterval};
 use tokio::net::TcpListener;
 
 use crate::jetstream::JetStream;
-use crate::{accounts, listen, routes};
+use crate::{accounts, listen, routes, websocket};
 
 /// Collects what monitoring shows beyond the live parts.
 pub fn sources(
@@ -33,6 +33,7 @@ pub fn sources(
         config_load_time: SystemTime::now(),
         feature_flags: options.feature_flags.clone(),
         tags: options.server_tags.clone(),
+        websocket: websocket::varz(options),
         metadata: options.server_metadata.clone(),
         cluster_urls: routes::urls(options)
             .unwrap_or_default()

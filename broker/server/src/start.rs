@@ -18,7 +18,7 @@ use crate::logging::Log;
 use crate::resolver::{ClaimsService, Resolver};
 use crate::signals::{Signals, Wish};
 use crate::system::{self, SystemServices};
-use crate::{NATS_VERSION, accounts, listen, monitoring, routes, sharing, tls};
+use crate::{NATS_VERSION, accounts, listen, monitoring, routes, sharing, tls, websocket};
 
 /// Runs a server with these options until a signal ends it.
 pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
@@ -50,6 +50,7 @@ pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
             Some(listener)
         }
     };
+    let websockets = websocket::bind(&mut options).await?;
     let hub = Hub::new(hub_options(&options, server_id)?, gate);
     accounts::create(&options, &hub)?;
 
@@ -81,6 +82,9 @@ pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
             async move { hub.serve_routes(listener).await }
         });
         hub.solicit_routes(&routes::urls(&options)?);
+    }
+    if let Some(listener) = websockets {
+        websocket::serve(listener, &options, &hub);
     }
     tracing::info!(
         "Listening for client connections on {}:{}",
@@ -186,6 +190,7 @@ fn hub_options(options: &Options, server_id: String) -> anyhow::Result<hub::Opti
         limits,
         tls: tls_options(options)?,
         cluster: routes::cluster_options(options)?,
+        websocket: websocket::hub_options(options)?,
         system_account: accounts::system_account(options),
     })
 }
@@ -340,6 +345,7 @@ fn write_files(
         let ports = serde_json::json!({
             "nats": [url("nats", port_of(clients)?)],
             "monitoring": monitoring.map(|address| url("http", address.port())).into_iter().collect::<Vec<_>>(),
+            "websocket": websocket::url(options).into_iter().collect::<Vec<_>>(),
             "cluster": cluster.map(|port| url("nats", port)).into_iter().collect::<Vec<_>>(),
         });
         std::fs::write(&file, ports.to_string())

@@ -1,12 +1,13 @@
 //! The listener for WebSocket clients, as the configuration states it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use hub::{Cookies, Origins, TlsOptions, WebSocketOptions};
+use hub::{Cookies, Hub, Origins, TlsOptions, WebSocketOptions};
 use identity::authenticator::WebSocketRules;
-use settings::Options;
 use serde_json::{Map, Value, json};
+use settings::Options;
 use settings::options::Port;
 use tokio::net::TcpListener;
 
@@ -15,13 +16,26 @@ use crate::{accounts, listen, tls};
 /// Time for TLS and the request where none is configured.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The listener, if one is configured.
-pub async fn bind(options: &Options) -> anyhow::Result<Option<TcpListener>> {
+/// The listener, if one is configured. The options learn the port if the system chose it.
+pub async fn bind(options: &mut Options) -> anyhow::Result<Option<TcpListener>> {
     let Some(port) = options.websocket.port else {
         return Ok(None);
     };
     let listener = listen::bind(host(options), port, "websocket connections").await?;
+    options.websocket.port = Some(Port::Fixed(listener.local_addr()?.port()));
     Ok(Some(listener))
+}
+
+/// Serves clients until the hub stops.
+pub fn serve(listener: TcpListener, options: &Options, hub: &Arc<Hub>) {
+    if let Some(url) = url(options) {
+        tracing::info!("Listening for websocket clients on {url}");
+    }
+    if options.websocket.no_tls {
+        tracing::warn!("Websocket not configured with TLS. DO NOT USE IN PRODUCTION!");
+    }
+    let hub = hub.clone();
+    tokio::spawn(async move { hub.serve_websockets(listener).await });
 }
 
 /// What the hub is told about it.
@@ -45,7 +59,7 @@ pub fn hub_options(options: &Options) -> anyhow::Result<Option<WebSocketOptions>
         },
         handshake_timeout: configured.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT),
         compression: configured.compression,
-        headers: configured.headers.clone(),
+        headers: configured.headers.clone().into_iter().collect(),
         cookies: Cookies {
             jwt: configured.jwt_cookie.clone(),
             user: configured.user_cookie.clone(),
@@ -72,11 +86,7 @@ pub fn rules(options: &Options) -> Option<WebSocketRules> {
     let configured = &options.websocket;
     let rules = WebSocketRules {
         no_auth_user: configured.no_auth_user.clone(),
-        shared: accounts::shared_secret(
-            &configured.user,
-            &configured.password,
-            &configured.token,
-        ),
+        shared: accounts::shared_secret(&configured.user, &configured.password, &configured.token),
     };
     (rules.no_auth_user.is_some() || rules.shared.is_some()).then_some(rules)
 }
@@ -93,14 +103,25 @@ pub fn varz(options: &Options) -> Map<String, Value> {
         ("advertise", json!(configured.advertise)),
         ("no_auth_user", json!(configured.no_auth_user)),
         ("jwt_cookie", json!(configured.jwt_cookie)),
-        ("handshake_timeout", json!(configured.handshake_timeout.map(|timeout| timeout.as_nanos() as u64))),
-        ("auth_timeout", json!(configured.auth_timeout.map(|timeout| timeout.as_secs_f64()))),
+        (
+            "handshake_timeout",
+            json!(
+                configured
+                    .handshake_timeout
+                    .map(|timeout| timeout.as_nanos() as u64)
+            ),
+        ),
+        (
+            "auth_timeout",
+            json!(configured.auth_timeout.map(|timeout| timeout.as_secs_f64())),
+        ),
         ("no_tls", json!(configured.no_tls)),
         ("same_origin", json!(configured.same_origin)),
         ("allowed_origins", json!(configured.allowed_origins)),
         ("compression", json!(configured.compression)),
     ];
-    let says_something = |value: &Value| !matches!(value, Value::Null | Value::Bool(false)) && *value != json!([]);
+    let says_something =
+        |value: &Value| !matches!(value, Value::Null | Value::Bool(false)) && *value != json!([]);
     shown
         .into_iter()
         .filter(|(_, value)| says_something(value))
@@ -109,17 +130,16 @@ pub fn varz(options: &Options) -> Map<String, Value> {
 }
 
 /// `ws://host:port`, or `wss://…`.
-pub fn url(options: &Options, port: u16) -> String {
-    let scheme = if options.websocket.no_tls { "ws" } else { "wss" };
-    format!("{scheme}://{}:{port}", host(options))
+pub fn url(options: &Options) -> Option<String> {
+    let scheme = if options.websocket.no_tls {
+        "ws"
+    } else {
+        "wss"
+    };
+    let port = options.websocket.port?.to_bind();
+    Some(format!("{scheme}://{}:{port}", host(options)))
 }
 
 fn host(options: &Options) -> &str {
     options.websocket.host.as_deref().unwrap_or(&options.host)
-}
-
-/// The port clients are told, which the system chose if the configuration left it open.
-pub fn learn_port(options: &mut Options, listener: &TcpListener) -> anyhow::Result<()> {
-    options.websocket.port = Some(Port::Fixed(listener.local_addr()?.port()));
-    Ok(())
 }

@@ -122,6 +122,9 @@ impl Options {
         if websocket.tls.is_none() && !websocket.no_tls {
             return Err("websocket requires TLS configuration".into());
         }
+        if let Some(name) = websocket.impossible_header() {
+            return Err(format!("websocket: invalid header {name:?} not allowed"));
+        }
         let with_operator = !self.operators.is_empty() || !self.trusted_keys.is_empty();
         if let Some(name) = &websocket.no_auth_user {
             if with_operator {

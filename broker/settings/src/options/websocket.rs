@@ -1,5 +1,6 @@
 //! `websocket`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Port, Tls};
@@ -29,7 +30,37 @@ pub struct WebSocket {
     pub user_cookie: Option<String>,
     pub pass_cookie: Option<String>,
     pub token_cookie: Option<String>,
-    /// Names and values of header lines of every answer.
-    pub headers: Vec<(String, String)>,
+    /// Header lines of every answer.
+    pub headers: BTreeMap<String, String>,
     pub ping_interval: Option<Duration>,
+}
+
+/// Header lines that the handshake itself decides.
+const RESERVED_HEADERS: [&str; 6] = [
+    "host",
+    "content-length",
+    "connection",
+    "upgrade",
+    "nats-no-masking",
+    "transfer-encoding",
+];
+const RESERVED_PREFIX: &str = "sec-websocket-";
+
+impl WebSocket {
+    /// The first header line that an answer cannot have.
+    pub(super) fn impossible_header(&self) -> Option<&str> {
+        let mut names = self.headers.iter().filter(|(name, value)| {
+            let lower = name.to_ascii_lowercase();
+            let is_reserved =
+                RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with(RESERVED_PREFIX);
+            is_reserved || !is_token(name) || value.contains(['\r', '\n'])
+        });
+        names.next().map(|(name, _)| name.as_str())
+    }
+}
+
+/// Whether this can be the name of a header line (RFC 9110, section 5.6.2).
+fn is_token(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_part)
 }

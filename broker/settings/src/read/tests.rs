@@ -8,6 +8,7 @@ use crate::{Problems, Source};
 use super::{duration, scalars, subject, url};
 
 mod security;
+mod websocket;
 
 /// Reads a configuration; all files with `.pem` in their names exist besides.
 fn read(text: &str) -> Result<Options, Problems> {
@@ -317,20 +318,13 @@ fn clusters_are_read() {
 
 #[test]
 fn unserved_blocks_are_remembered_and_checked() {
-    let unserved = ok("ws { port: 1 }\nleaf { port: 2 }\nmqtt { port: 3 }\nocsp: false").unserved;
+    let unserved = ok("leaf { port: 2 }\nmqtt { port: 3 }\nocsp: false").unserved;
     let found: Vec<_> = unserved
         .iter()
         .map(|u| format!("{} {}", u.block, u.position))
         .collect();
-    assert_eq!(
-        found,
-        [
-            "ws main.conf:1:1",
-            "leaf main.conf:2:1",
-            "mqtt main.conf:3:1"
-        ]
-    );
-    check_errors("websocket { prot: 1 }", &["1:13: unknown field \"prot\""]);
+    assert_eq!(found, ["leaf main.conf:1:1", "mqtt main.conf:2:1"]);
+    check_errors("mqtt { prot: 1 }", &["1:8: unknown field \"prot\""]);
     check_errors("mqtt { port: x }", &["1:14: \"port\" must be an integer"]);
     check_errors(
         "gateway { gateways [ {name: g, urls: [':']} ] }",

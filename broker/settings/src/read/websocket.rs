@@ -5,17 +5,6 @@ use super::{Reader, set};
 use crate::options::WebSocket;
 use crate::value::Entry;
 
-/// Header lines that the handshake itself decides.
-const RESERVED_HEADERS: [&str; 6] = [
-    "host",
-    "content-length",
-    "connection",
-    "upgrade",
-    "nats-no-masking",
-    "transfer-encoding",
-];
-const RESERVED_PREFIX: &str = "sec-websocket-";
-
 impl Reader<'_> {
     pub fn websocket(&mut self, entry: &Entry, websocket: &mut WebSocket) {
         let Some(map) = self.map(entry) else { return };
@@ -47,7 +36,7 @@ impl Reader<'_> {
                 );
             }
             "compress" | "compression" => set(&mut websocket.compression, self.boolean(entry)),
-            "headers" => self.websocket_headers(entry, websocket),
+            "headers" => set(&mut websocket.headers, self.string_map(entry)),
             "ping_interval" => {
                 set(&mut websocket.ping_interval, self.duration(entry).map(Some));
             }
@@ -88,25 +77,4 @@ impl Reader<'_> {
             }
         }
     }
-
-    fn websocket_headers(&mut self, entry: &Entry, websocket: &mut WebSocket) {
-        let headers = self.string_map(entry).unwrap_or_default();
-        for (name, value) in headers {
-            let lower = name.to_ascii_lowercase();
-            let is_reserved =
-                RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with(RESERVED_PREFIX);
-            if is_reserved || !is_token(&name) || value.contains(['\r', '\n']) {
-                let reason = format!("websocket: invalid header {name:?} not allowed");
-                self.problem(&entry.position, reason);
-                continue;
-            }
-            websocket.headers.push((name, value));
-        }
-    }
-}
-
-/// Whether this can be the name of a header line (RFC 9110, section 5.6.2).
-fn is_token(name: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(is_part)
 }
