@@ -1,7 +1,7 @@
 //! Events about streams and consumers, published in the account they belong to.
 
 use jetstream::api::advisory::{
-    ActionKind, Advisory, BatchAbandoned, ConsumerAction, Delivery, Leader, StreamAction,
+    ActionKind, Advisory, BatchAbandoned, ConsumerAction, Delivery, Leader, Pin, StreamAction,
 };
 use jetstream::consumer;
 use jetstream::staging::Abandoned;
@@ -127,6 +127,14 @@ pub fn of_consumer(asset: &Asset, consumer: &str, advisory: &consumer::Advisory)
                 ..base
             })
         }
+        consumer::Advisory::Pinned { group, id } => Advisory::Pinned(Pin {
+            pinned_id: id,
+            ..pin_of(asset, consumer, group)
+        }),
+        consumer::Advisory::Unpinned { group, reason } => Advisory::Unpinned(Pin {
+            reason: reason.to_owned(),
+            ..pin_of(asset, consumer, group)
+        }),
         consumer::Advisory::Acked {
             stream_seq,
             consumer_seq,
@@ -141,6 +149,18 @@ pub fn of_consumer(asset: &Asset, consumer: &str, advisory: &consumer::Advisory)
         }),
     };
     message(&asset.env, &event)
+}
+
+fn pin_of(asset: &Asset, consumer: &str, group: String) -> Pin {
+    let (account, stream) = asset.key();
+    Pin {
+        account,
+        stream,
+        consumer: consumer.to_owned(),
+        domain: asset.env.options.domain.clone(),
+        group,
+        ..Pin::default()
+    }
 }
 
 fn publish(env: &Env, account: &str, event: &Advisory) {

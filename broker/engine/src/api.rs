@@ -246,6 +246,7 @@ async fn dispatch_to_stream(
         ConsumerDelete => consumers::delete(engine, asset, request).await,
         ConsumerPause => consumers::pause(asset, job, request).await,
         ConsumerReset => consumers::reset(engine, asset, job, request),
+        ConsumerUnpin => consumers::unpin(asset, job, request),
         _ => Outcome::Refused(ApiError::stream_general_error("not served by this version")),
     }
 }

@@ -28,7 +28,7 @@ pub use config::{
     StreamFacts, validate_create, validate_update,
 };
 pub use delivery::{Delivery, End, Setup, Step};
-pub use info::{ConsumerInfo, LiveInfo, SequenceInfo};
+pub use info::{ConsumerInfo, LiveInfo, PriorityGroupState, SequenceInfo};
 pub use progress::{Fact, Progress};
 pub use request::PullRequest;
 pub use source::{MessageSource, StoreSource};

@@ -43,8 +43,11 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Clients recognise an unknown field by the text `json: unknown field "name"`.
+/// Says of an end that came too early what nats-server says. Clients recognise an unknown field by the text `json: unknown field "name"`.
 fn refused(error: serde_json::Error) -> ApiError {
+    if error.is_eof() {
+        return ApiError::invalid_json("unexpected end of JSON input");
+    }
     let text = error.to_string();
     let unknown = text
         .strip_prefix("unknown field `")

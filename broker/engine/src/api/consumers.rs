@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jetstream::ApiError;
 use jetstream::api::consumer::{
     CreateAction, CreateRequest, ListRequest, ListResponse, NamesResponse, PauseRequest,
-    PauseResponse, ResetRequest, ResetResponse,
+    PauseResponse, ResetRequest, ResetResponse, UnpinRequest,
 };
 use jetstream::api::{
     ApiRequest, ClusterInfo, LIST_PAGE, NAMES_PAGE, Paged, SUCCESS, Verb, respond,
@@ -332,6 +332,30 @@ pub fn reset(engine: &Engine, asset: &Arc<Asset>, job: &Job, request: &ApiReques
     live.with_consumers(asset, |consumers| consumers.confirm(message));
     live.inbox.wake.notify_one();
     Outcome::Silent
+}
+
+/// Lets another client of a priority group be served.
+pub fn unpin(asset: &Arc<Asset>, job: &Job, request: &ApiRequest<'_>) -> Outcome {
+    let body: UnpinRequest = match jetstream::json::parse(&job.payload) {
+        Ok(body) => body,
+        Err(error) => return error.into(),
+    };
+    if body.group.is_empty() {
+        return ApiError::invalid_json("consumer group not specified").into();
+    }
+    let Some(live) = asset.live() else {
+        return Outcome::Silent;
+    };
+    let mut out = Vec::new();
+    let known = live.with_settled_consumers(asset, |consumers| {
+        consumers.unpin(asset, request.consumer, &body.group, &mut out)
+    });
+    asset.env.bus.publish(&asset.account(), &out);
+    match known {
+        Some(true) => Outcome::respond(request.verb, &serde_json::Map::new()),
+        Some(false) => ApiError::CONSUMER_INVALID_PRIORITY_GROUP.into(),
+        None => ApiError::CONSUMER_NOT_FOUND.into(),
+    }
 }
 
 fn respond_info(engine: &Engine, asset: &Asset, verb: Verb, name: &str) -> Outcome {

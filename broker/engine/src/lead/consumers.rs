@@ -1,14 +1,16 @@
 //! The live deliveries of a led stream's consumers.
 
+mod actions;
+mod requests;
+mod upkeep;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use jetstream::command::{Action as Command, ConsumerProgress};
-use jetstream::consumer::ack::AckSubject;
+use jetstream::command::ConsumerProgress;
 use jetstream::consumer::delivery::Step;
 use jetstream::consumer::source::StoreSource;
-use jetstream::consumer::{Action, Delivery, End, Setup, status, validate_reset};
+use jetstream::consumer::{Action, Delivery, End, Setup, validate_reset};
 use jetstream::{ApiError, StreamMachine};
 use messages::Filters;
 
@@ -16,7 +18,6 @@ use super::LiveEvent;
 use super::interest::InterestWatch;
 use crate::asset::Asset;
 use crate::bus::Outgoing;
-use crate::inbox::{Request, RequestKind};
 
 /// How often a leader looks whether somebody still listens, in nanoseconds.
 const INTEREST_CHECK_NS: i64 = 250_000_000;
@@ -172,7 +173,7 @@ impl Consumers {
             }
             let mut actions = Vec::new();
             consumer.delivery.end(End::ConsumerDeleted, &mut actions);
-            perform(
+            actions::perform(
                 asset,
                 &consumer.delivery,
                 name,
@@ -254,77 +255,26 @@ impl Consumers {
         start
     }
 
+    /// Lets another client of a priority group be served. `None` if there is no such consumer,
+    /// false if it has no such group.
+    pub fn unpin(
+        &mut self,
+        asset: &Asset,
+        name: &str,
+        group: &str,
+        out: &mut Vec<Outgoing>,
+    ) -> Option<bool> {
+        let consumer = self.by_name.get_mut(name)?;
+        let mut actions = Vec::new();
+        let is_known = consumer.delivery.unpin(group, &mut actions);
+        self.perform(asset, name, actions, out);
+        self.ready.insert(name.to_owned());
+        Some(is_known)
+    }
+
     /// Sends a message once all that happened so far is committed.
     pub fn confirm(&mut self, message: Outgoing) {
         self.confirmations.push(message);
-    }
-
-    /// Hands a client's request to its consumer.
-    pub fn request(&mut self, asset: &Asset, request: Request, out: &mut Vec<Outgoing>) {
-        match request.kind {
-            RequestKind::Pull => self.pull(asset, request, out),
-            RequestKind::Ack => self.ack(asset, request, out),
-            RequestKind::FlowControl => self.flow_control(&request),
-            RequestKind::DirectGet => crate::api::direct_get(asset, &request, out),
-        }
-    }
-
-    fn pull(&mut self, asset: &Asset, request: Request, out: &mut Vec<Outgoing>) {
-        let Some(reply) = request.reply else { return };
-        let name = last_token(&request.subject).to_owned();
-        let now_ns = asset.env.now_ns();
-        let mut actions = Vec::new();
-        let found = self.with_source(asset, &name, |consumer, source| {
-            let payload = &request.payload;
-            consumer
-                .delivery
-                .pull(now_ns, payload, reply.clone(), source, &mut actions);
-        });
-        if found.is_none() {
-            // Clients take this for "no responders", which it means.
-            let headers = status::line("503");
-            out.push(Outgoing {
-                headers,
-                ..Outgoing::new(reply, "")
-            });
-            return;
-        }
-        self.perform(asset, &name, actions, out);
-        self.ready.insert(name);
-    }
-
-    fn ack(&mut self, asset: &Asset, request: Request, out: &mut Vec<Outgoing>) {
-        let Some(ack) = AckSubject::parse(&request.subject) else {
-            return;
-        };
-        let Ok(name) = std::str::from_utf8(ack.consumer) else {
-            return;
-        };
-        let name = name.to_owned();
-        let now_ns = asset.env.now_ns();
-        let mut actions = Vec::new();
-        self.with_source(asset, &name, |consumer, source| {
-            let reply = request.reply.clone().unwrap_or_default();
-            let (token, payload) = (&ack.token, &request.payload);
-            consumer
-                .delivery
-                .ack(now_ns, token, payload, reply, source, &mut actions);
-        });
-        self.perform(asset, &name, actions, out);
-        self.ready.insert(name);
-    }
-
-    fn flow_control(&mut self, request: &Request) {
-        let mut tokens = request.subject.split(|byte| *byte == b'.').skip(3);
-        let name = tokens
-            .next()
-            .and_then(|token| std::str::from_utf8(token).ok());
-        if let Some(name) = name
-            && let Some(consumer) = self.by_name.get_mut(name)
-        {
-            consumer.delivery.flow_control_reply(&request.subject);
-            self.ready.insert(name.to_owned());
-        }
     }
 
     /// Runs the deliveries that have something to do; true if some have more.
@@ -421,81 +371,6 @@ impl Consumers {
         self.by_name.clear();
     }
 
-    fn check_time(&mut self, asset: &Asset, now_ns: i64) {
-        while let Some((due_ns, _)) = self.deadlines.first()
-            && *due_ns <= now_ns
-            && let Some((_, name)) = self.deadlines.pop_first()
-        {
-            if let Some(consumer) = self.by_name.get_mut(&name) {
-                consumer.deadline_ns = None;
-            }
-            self.ready.insert(name);
-        }
-        if now_ns >= self.next_interest_check_ns {
-            self.next_interest_check_ns = now_ns + INTEREST_CHECK_NS;
-            let push = self
-                .by_name
-                .iter()
-                .filter(|(_, c)| c.delivery.config().is_push());
-            let names: Vec<String> = push.map(|(name, _)| name.clone()).collect();
-            for name in names {
-                self.check_push_interest(asset, &name, now_ns);
-            }
-        }
-        if now_ns >= self.next_inactivity_check_ns {
-            self.next_inactivity_check_ns = now_ns + INACTIVITY_CHECK_NS;
-            self.delete_inactive(asset, now_ns);
-        }
-    }
-
-    fn watch_push_interest(&mut self, asset: &Asset, name: &str) {
-        let Some(consumer) = self.by_name.get_mut(name) else {
-            return;
-        };
-        let config = consumer.delivery.config().clone();
-        let subject = &config.deliver_subject;
-        let watched = consumer.interest.as_ref();
-        if config.is_push() && !watched.is_some_and(|watch| watch.is_for(subject)) {
-            consumer.interest = Some(InterestWatch::open(asset, name, subject));
-        }
-    }
-
-    fn check_push_interest(&mut self, asset: &Asset, name: &str, now_ns: i64) {
-        let Some(consumer) = self.by_name.get_mut(name) else {
-            return;
-        };
-        let config = consumer.delivery.config().clone();
-        if !config.is_push() {
-            return;
-        }
-        if let Some(watch) = &consumer.interest {
-            watch.look();
-        }
-        let interest = has_interest(asset, config.deliver_subject.as_bytes());
-        let was_bound = consumer.delivery.live_info().push_bound;
-        consumer.delivery.set_push_interest(now_ns, interest);
-        if interest != was_bound {
-            self.ready.insert(name.to_owned());
-        }
-    }
-
-    fn delete_inactive(&mut self, asset: &Asset, now_ns: i64) {
-        let temporary = self.by_name.iter().filter_map(|(name, consumer)| {
-            Some((name.clone(), consumer.delivery.config().expires_after_ns()?))
-        });
-        let temporary: Vec<(String, i64)> = temporary.collect();
-        for (name, after_ns) in temporary {
-            let since = self
-                .with_source(asset, &name, |consumer, source| {
-                    consumer.delivery.inactive_since(source)
-                })
-                .flatten();
-            if since.is_some_and(|since_ns| now_ns - since_ns >= after_ns) {
-                asset.propose(Command::DeleteConsumer { name }, None).ok();
-            }
-        }
-    }
-
     fn with_source<T>(
         &mut self,
         asset: &Asset,
@@ -526,7 +401,7 @@ impl Consumers {
         out: &mut Vec<Outgoing>,
     ) {
         if let Some(consumer) = self.by_name.get(name) {
-            perform(
+            actions::perform(
                 asset,
                 &consumer.delivery,
                 name,
@@ -538,67 +413,6 @@ impl Consumers {
     }
 }
 
-/// Turns a delivery's actions into messages.
-fn perform(
-    asset: &Asset,
-    delivery: &Delivery,
-    name: &str,
-    actions: Vec<Action>,
-    out: &mut Vec<Outgoing>,
-    confirmations: &mut Vec<Outgoing>,
-) {
-    let mut ack_subjects = Vec::new();
-    let first = out.len();
-    let mut ends = Vec::new();
-    for action in actions {
-        match action {
-            Action::Deliver {
-                to,
-                message,
-                ack,
-                headers_only,
-            } => {
-                delivery.ack_prefix().write(&ack, &mut ack_subjects);
-                ends.push((out.len() - first, ack_subjects.len()));
-                let (headers, payload) = if headers_only {
-                    let mut block = Vec::new();
-                    status::headers_only_block(&message.headers, message.payload.len(), &mut block);
-                    (Bytes::from(block), Bytes::new())
-                } else {
-                    (message.headers, message.payload)
-                };
-                let shown = Some(message.subject);
-                out.push(Outgoing {
-                    subject: to,
-                    shown,
-                    reply: None,
-                    headers,
-                    payload,
-                });
-            }
-            Action::Status { to, reply, headers } => {
-                let reply = (!reply.is_empty()).then_some(reply);
-                out.push(Outgoing {
-                    reply,
-                    headers,
-                    ..Outgoing::new(to, "")
-                });
-            }
-            Action::ConfirmAck { reply } => confirmations.push(Outgoing::new(reply, "")),
-            Action::Advisory(advisory) => {
-                out.push(crate::advisory::of_consumer(asset, name, &advisory));
-            }
-        }
-    }
-    // All ack subjects of the run share one buffer.
-    let mut ack_subjects = BytesMut::from(&ack_subjects[..]).freeze();
-    let mut start = 0;
-    for (position, end) in ends {
-        out[first + position].reply = Some(ack_subjects.split_to(end - start));
-        start = end;
-    }
-}
-
 fn has_interest(asset: &Asset, subject: &[u8]) -> bool {
     let account = asset.account();
     std::str::from_utf8(subject).is_ok_and(|subject| asset.env.bus.has_interest(&account, subject))
@@ -606,12 +420,4 @@ fn has_interest(asset: &Asset, subject: &[u8]) -> bool {
 
 fn max_message_bytes(machine: &StreamMachine) -> u64 {
     u64::try_from(machine.config().max_msg_size).unwrap_or(0)
-}
-
-fn last_token(subject: &[u8]) -> &str {
-    let token = subject
-        .rsplit(|byte| *byte == b'.')
-        .next()
-        .unwrap_or_default();
-    std::str::from_utf8(token).unwrap_or_default()
 }

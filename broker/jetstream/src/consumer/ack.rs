@@ -21,6 +21,11 @@ pub struct AckToken {
 pub struct AckPrefix(Bytes);
 
 impl AckPrefix {
+    /// What all ack subjects of the consumer begin with.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub fn new(stream: &str, consumer: &str) -> AckPrefix {
         AckPrefix(Bytes::from(format!("$JS.ACK.{stream}.{consumer}.")))
     }

@@ -20,6 +20,8 @@ pub enum Action {
         /// Send the headers plus `Nats-Msg-Size`, but no payload
         /// (see [`headers_only_block`](super::status::headers_only_block)).
         headers_only: bool,
+        /// The id of the pinned client that receives it, for the header `Nats-Pin-Id`.
+        pin_id: Option<Bytes>,
     },
     /// Send a header-only message: status line and headers, no payload.
     Status {
@@ -35,7 +37,7 @@ pub enum Action {
     Advisory(Advisory),
 }
 
-/// An event about one message of a consumer.
+/// An event of a consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advisory {
     /// `max_deliver` was reached: the message will not be delivered again.
@@ -53,6 +55,10 @@ pub enum Advisory {
         deliveries: u64,
         reason: String,
     },
+    /// A client of the group alone is served from now on.
+    Pinned { group: String, id: String },
+    /// The group's client is pinned no more: `admin` or `timeout`.
+    Unpinned { group: String, reason: &'static str },
     /// A sampled acknowledgement (`sample_freq`).
     Acked {
         stream_seq: u64,

@@ -57,7 +57,7 @@ pub enum ReplayPolicy {
     Original,
 }
 
-/// How pull requests compete. Everything but `None` is refused by validation.
+/// How pull requests compete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PriorityPolicy {

@@ -10,6 +10,7 @@
 mod acks;
 mod choice;
 mod pace;
+mod priority;
 mod pulls;
 mod push;
 mod redelivery;
@@ -32,7 +33,8 @@ use super::status;
 
 use choice::{Candidate, MAX_RUN_SKIPS, Wait};
 use pace::Pace;
-use pulls::Pulls;
+use priority::Load;
+use pulls::{Offer, Pulls, Receiver};
 use push::Push;
 use redelivery::Redelivery;
 
@@ -308,7 +310,27 @@ impl Delivery {
             push_bound: matches!(&self.mode, Mode::Push(push) if push.is_active()),
             last_delivered_ns: self.last_delivered_ns,
             last_acked_ns: self.last_acked_ns,
+            pinned: self.pinned(),
         }
+    }
+
+    /// Lets another client of the priority group be served; false if there is no such group.
+    pub fn unpin(&mut self, group: &str, out: &mut Vec<Action>) -> bool {
+        if !self.config.priority_groups.iter().any(|ours| ours == group) {
+            return false;
+        }
+        if let Mode::Pull(pulls) = &mut self.mode {
+            pulls.pinning.end("admin", &self.config, out);
+        }
+        true
+    }
+
+    fn pinned(&self) -> Option<(String, i64)> {
+        let Mode::Pull(pulls) = &self.mode else {
+            return None;
+        };
+        let pin = pulls.pinning.pin()?;
+        Some((String::from_utf8_lossy(&pin.id).into_owned(), pin.since_ns))
     }
 
     /// Whether a receiver waits for messages.
@@ -326,6 +348,7 @@ impl Delivery {
         let is_stalled = self.is_stalled() && self.redelivery.queued() == 0;
         match &mut self.mode {
             Mode::Pull(pulls) => {
+                pulls.pinning.expire(now_ns, &self.config, out);
                 if let Some(used_ns) = pulls.keep_time(now_ns, last, is_stalled, source, out) {
                     self.last_used_ns = self.last_used_ns.max(used_ns);
                 }
@@ -361,12 +384,27 @@ impl Delivery {
         if !self.pace.allows(now_ns, &candidate.message, is_new, size) {
             return Ok(Err(Wait::Time));
         }
-        let to = match &mut self.mode {
-            Mode::Push(push) => push.deliver_subject(),
-            Mode::Pull(pulls) => match pulls.receiver(now_ns, size, source, out) {
-                Some(to) => to,
-                None => return Ok(Err(Wait::Input)),
-            },
+        let receiver = match &mut self.mode {
+            Mode::Push(push) => Some(Receiver {
+                to: push.deliver_subject(),
+                pin_id: None,
+            }),
+            Mode::Pull(pulls) => {
+                let offer = Offer {
+                    now_ns,
+                    size,
+                    load: Load {
+                        num_pending: self.num_pending,
+                        num_ack_pending: self.state.pending().len() as u64,
+                    },
+                    seed: self.ack_prefix.as_bytes(),
+                    config: &self.config,
+                };
+                pulls.receiver(&offer, source, out)
+            }
+        };
+        let Some(Receiver { to, pin_id }) = receiver else {
+            return Ok(Err(Wait::Input));
         };
         self.pace.sent(now_ns, &candidate.message, is_new, size);
         self.commit(now_ns, &candidate);
@@ -376,6 +414,7 @@ impl Delivery {
             message,
             ack,
             headers_only: self.config.headers_only,
+            pin_id,
         });
         match &mut self.mode {
             Mode::Pull(pulls) => {

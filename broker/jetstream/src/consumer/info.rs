@@ -41,16 +41,31 @@ pub struct ConsumerInfo<Cluster = serde_json::Value> {
     pub pause_remaining_ns: i64,
     /// When this was written.
     pub ts: Timestamp,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub priority_groups: Vec<PriorityGroupState>,
+}
+
+/// A priority group and the client pinned in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriorityGroupState {
+    pub group: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pinned_client_id: String,
+    /// Since when it is pinned.
+    #[serde(default)]
+    pub pinned_ts: Timestamp,
 }
 
 /// What only the leader's delivery knows; all zero on other servers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiveInfo {
     pub num_waiting: u64,
     pub num_pending: u64,
     pub push_bound: bool,
     pub last_delivered_ns: Option<i64>,
     pub last_acked_ns: Option<i64>,
+    /// The pinned client of the priority group, and since when, nanoseconds since 1970.
+    pub pinned: Option<(String, i64)>,
 }
 
 impl<Cluster> ConsumerInfo<Cluster> {
@@ -85,8 +100,28 @@ impl<Cluster> ConsumerInfo<Cluster> {
             paused,
             pause_remaining_ns: if paused { until_ns - now_ns } else { 0 },
             ts: Timestamp(now_ns),
+            priority_groups: priority_groups(config, live.pinned),
         }
     }
+}
+
+/// Only the first group is of effect.
+fn priority_groups(
+    config: &ConsumerConfig,
+    pinned: Option<(String, i64)>,
+) -> Vec<PriorityGroupState> {
+    let (pinned_client_id, pinned_ts) = pinned
+        .map(|(id, since_ns)| (id, Timestamp(since_ns)))
+        .unwrap_or_default();
+    let group = config
+        .priority_groups
+        .first()
+        .map(|group| PriorityGroupState {
+            group: group.clone(),
+            pinned_client_id,
+            pinned_ts,
+        });
+    group.into_iter().collect()
 }
 
 fn sequence_info(at: SequencePair, last_ns: Option<i64>) -> SequenceInfo {

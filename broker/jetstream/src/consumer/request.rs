@@ -15,7 +15,20 @@ pub struct PullRequest {
     pub expires_ns: i64,
     /// Time without a message after which a heartbeat is sent, nanoseconds; 0 for none.
     pub idle_heartbeat_ns: i64,
+    /// The priority group it belongs to.
+    pub group: String,
+    /// Serve it only if so many messages wait; 0 for any number.
+    pub min_pending: u64,
+    /// Serve it only if so many messages lack an acknowledgement; 0 for any number.
+    pub min_ack_pending: u64,
+    /// The pin its client was told of.
+    pub id: String,
+    /// 0 is served first, 9 last.
+    pub priority: u8,
 }
+
+/// The lowest priority.
+const MAX_PRIORITY: u8 = 9;
 
 /// Why a request is refused: the text after `400 Bad Request - `.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +43,7 @@ struct Body {
     no_wait: Option<bool>,
     expires: Option<i64>,
     idle_heartbeat: Option<i64>,
+    group: Option<String>,
     min_pending: Option<i64>,
     min_ack_pending: Option<i64>,
     id: Option<String>,
@@ -56,7 +70,10 @@ impl PullRequest {
         }
         let body: Body =
             serde_json::from_slice(text).map_err(|error| BadRequest(error.to_string()))?;
-        body.refuse_priorities()?;
+        let priority = match u8::try_from(body.priority.unwrap_or(0)) {
+            Ok(priority) if priority <= MAX_PRIORITY => priority,
+            _ => return Err(BadRequest("Priority must be between 0 and 9".to_owned())),
+        };
         let expires_ns = body.expires.unwrap_or(0).max(0);
         let idle_heartbeat_ns = body.idle_heartbeat.unwrap_or(0).max(0);
         if idle_heartbeat_ns.saturating_mul(2) > expires_ns {
@@ -68,23 +85,12 @@ impl PullRequest {
             no_wait: body.no_wait.unwrap_or(false),
             expires_ns,
             idle_heartbeat_ns,
+            group: body.group.unwrap_or_default(),
+            min_pending: positive(body.min_pending),
+            min_ack_pending: positive(body.min_ack_pending),
+            id: body.id.unwrap_or_default(),
+            priority,
         })
-    }
-}
-
-impl Body {
-    fn refuse_priorities(&self) -> Result<(), BadRequest> {
-        let refusal =
-            if self.min_pending.unwrap_or(0) != 0 || self.min_ack_pending.unwrap_or(0) != 0 {
-                "Not a Overflow Priority consumer"
-            } else if self.id.as_ref().is_some_and(|id| !id.is_empty()) {
-                "Not a Pinned Client Priority consumer"
-            } else if !(0..=9).contains(&self.priority.unwrap_or(0)) {
-                "Priority must be between 0 and 9"
-            } else {
-                return Ok(());
-            };
-        Err(BadRequest(refusal.to_owned()))
     }
 }
 
@@ -100,14 +106,19 @@ mod tests {
 
     #[test]
     fn requests_come_as_nothing_a_number_or_json() {
-        let json =
-            br#" {"batch":5,"max_bytes":100,"no_wait":true,"expires":4,"idle_heartbeat":2} "#;
+        let json = br#" {"batch":5,"max_bytes":100,"no_wait":true,"expires":4,"idle_heartbeat":2,
+            "group":"A","min_pending":3,"min_ack_pending":4,"id":"pin","priority":9} "#;
         let full = PullRequest {
             batch: 5,
             max_bytes: 100,
             no_wait: true,
             expires_ns: 4,
             idle_heartbeat_ns: 2,
+            group: "A".to_owned(),
+            min_pending: 3,
+            min_ack_pending: 4,
+            id: "pin".to_owned(),
+            priority: 9,
         };
         let cases: [(&[u8], PullRequest); 6] = [
             (b"", PullRequest::of(1)),
@@ -129,8 +140,8 @@ mod tests {
                 br#"{"expires":3,"idle_heartbeat":2}"#,
                 "heartbeat value too large",
             ),
-            (br#"{"min_pending":1}"#, "Not a Overflow Priority consumer"),
-            (br#"{"id":"x"}"#, "Not a Pinned Client Priority consumer"),
+            (br#"{"priority":10}"#, "Priority must be between 0 and 9"),
+            (br#"{"priority":-1}"#, "Priority must be between 0 and 9"),
         ];
         for (payload, expected) in cases {
             assert_eq!(

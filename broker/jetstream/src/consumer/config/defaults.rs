@@ -1,6 +1,6 @@
 //! What the server fills in where a configuration says nothing.
 
-use super::{AckPolicy, ConsumerConfig};
+use super::{AckPolicy, ConsumerConfig, PriorityPolicy};
 use crate::error::ApiError;
 
 use super::validate::{CreateLimits, StreamFacts};
@@ -13,6 +13,9 @@ pub const DEFAULT_MAX_ACK_PENDING: i64 = 1000;
 pub const DEFAULT_MAX_WAITING: i64 = 512;
 /// How long an unused ephemeral consumer lives: 5 s.
 pub const DEFAULT_INACTIVE_THRESHOLD_NS: i64 = 5_000_000_000;
+
+/// How long a pinned client may be silent: 2 min.
+const DEFAULT_PRIORITY_TIMEOUT_NS: i64 = 120_000_000_000;
 
 /// Whether the server may correct a request silently.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,7 +125,11 @@ fn correct_negatives(config: &mut ConsumerConfig, correct: Correct) -> Result<()
     let threshold = &mut config.inactive_threshold_ns;
     correct.raise(threshold, 0, 0, "inactive_threshold must not be negative")?;
     let timeout = &mut config.priority_timeout_ns;
-    correct.raise(timeout, 0, 0, "priority_timeout must not be negative")
+    correct.raise(timeout, 0, 0, "priority_timeout must not be negative")?;
+    if config.priority_policy == PriorityPolicy::PinnedClient && config.priority_timeout_ns == 0 {
+        config.priority_timeout_ns = DEFAULT_PRIORITY_TIMEOUT_NS;
+    }
+    Ok(())
 }
 
 fn complete_acks(

@@ -247,9 +247,14 @@ fn every_mistake_has_its_error() {
             "Setting PriorityPolicy requires at least one PriorityGroup to be set",
         ),
         (
-            r#"{"priority_policy":"overflow","priority_groups":["a"]}"#,
-            10012,
-            "priority groups are not supported by this server",
+            r#"{"priority_policy":"overflow","priority_groups":["a b"]}"#,
+            10162,
+            "Valid priority group name must match A-Z, a-z, 0-9, -_/=)+ and may not exceed 16 characters",
+        ),
+        (
+            r#"{"priority_policy":"overflow","priority_groups":[""]}"#,
+            10161,
+            "Group name cannot be an empty string",
         ),
         (
             r#"{"durable_name":"D","name":"E"}"#,

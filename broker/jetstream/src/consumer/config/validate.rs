@@ -16,6 +16,9 @@ pub const MAX_DESCRIPTION_BYTES: usize = 4096;
 /// Most metadata, keys and values together, bytes.
 pub const MAX_METADATA_BYTES: usize = 128 * 1024;
 
+/// Longest name of a priority group, bytes.
+const MAX_GROUP_BYTES: usize = 16;
+
 /// What the rules need to know of the stream.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamFacts<'a> {
@@ -164,7 +167,6 @@ fn checked(
     }
     check_metadata(&config)?;
     check_priorities(&config)?;
-    check_supported(&config)?;
     check_direct(&config)?;
     if config.is_durable() {
         config.name.clone_from(&config.durable_name);
@@ -313,18 +315,24 @@ fn check_priorities(config: &ConsumerConfig) -> Result<(), ApiError> {
     } else if config.priority_groups.is_empty() {
         return Err(ApiError::CONSUMER_PRIORITY_POLICY_WITHOUT_GROUP);
     }
-    Ok(())
+    config
+        .priority_groups
+        .iter()
+        .try_for_each(|group| check_group(group))
+}
+
+fn check_group(group: &str) -> Result<(), ApiError> {
+    let is_allowed = |letter: u8| letter.is_ascii_alphanumeric() || b"-_/=".contains(&letter);
+    if group.is_empty() {
+        return Err(ApiError::CONSUMER_EMPTY_GROUP_NAME);
+    }
+    match group.len() <= MAX_GROUP_BYTES && group.bytes().all(is_allowed) {
+        true => Ok(()),
+        false => Err(ApiError::CONSUMER_INVALID_GROUP_NAME),
+    }
 }
 
 /// Refuses what this server does not serve, rather than ignoring it.
-fn check_supported(config: &ConsumerConfig) -> Result<(), ApiError> {
-    let priorities = config.priority_policy != PriorityPolicy::None;
-    refuse_if(
-        priorities,
-        "priority groups are not supported by this server",
-    )
-}
-
 /// A direct consumer reads for another stream.
 fn check_direct(config: &ConsumerConfig) -> Result<(), ApiError> {
     if config.direct && !config.is_push() {

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::consumer::action::Action;
-use crate::consumer::config::ConsumerConfig;
+use crate::consumer::config::{ConsumerConfig, PriorityPolicy};
 use crate::consumer::request::PullRequest;
 use crate::consumer::source::MessageSource;
 use crate::consumer::status;
 use crate::duration;
 
 use super::End;
+use super::priority::{self, Load, Pinning, Terms};
 
 /// A full queue is searched for requests without interest at most this often.
 const SWEEP_INTERVAL_NS: i64 = 1_000_000_000;
@@ -29,6 +30,7 @@ struct Waiting {
     no_wait: bool,
     idle_heartbeat_ns: i64,
     heartbeat_due_ns: Option<i64>,
+    terms: Terms,
 }
 
 /// A pull request that has just come in.
@@ -48,6 +50,23 @@ pub(super) struct Pulls {
     /// Nothing is due before this time.
     deadline_ns: Option<i64>,
     swept_ns: i64,
+    pub(super) pinning: Pinning,
+}
+
+/// Where a message goes.
+pub(super) struct Receiver {
+    pub(super) to: Bytes,
+    pub(super) pin_id: Option<Bytes>,
+}
+
+/// What a message is offered with.
+pub(super) struct Offer<'a> {
+    pub(super) now_ns: i64,
+    pub(super) size: u64,
+    pub(super) load: Load,
+    /// Tells the consumer from others in the ids of pins.
+    pub(super) seed: &'a [u8],
+    pub(super) config: &'a ConsumerConfig,
 }
 
 fn send(to: Bytes, headers: Bytes, out: &mut Vec<Action>) {
@@ -87,7 +106,10 @@ impl Pulls {
     }
 
     pub(super) fn next_deadline(&self) -> Option<i64> {
-        self.deadline_ns
+        [self.deadline_ns, self.pinning.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes a request into the queue, or answers it at once.
@@ -117,6 +139,15 @@ impl Pulls {
         if let Some(refusal) = exceeded(&request, config) {
             return send(reply, status::line(&refusal), out);
         }
+        if let Some(refusal) = priority::refusal(&request, config) {
+            return send(reply, status::line(refusal), out);
+        }
+        if !request.id.is_empty() {
+            if !self.pinning.is(&request.id) {
+                return send(reply, status::line(status::PIN_ID_MISMATCH), out);
+            }
+            self.pinning.refresh(now_ns, config);
+        }
         let most = usize::try_from(config.max_waiting).unwrap_or(0);
         if self.len() >= most && now_ns.saturating_sub(self.swept_ns) > SWEEP_INTERVAL_NS {
             self.swept_ns = now_ns;
@@ -137,7 +168,8 @@ impl Pulls {
             }
         }
         if self.len() < most {
-            self.add(now_ns, request, reply);
+            let terms = Terms::of(&request, config);
+            self.add(now_ns, request, terms, reply);
         } else if request.idle_heartbeat_ns == 0 {
             // A client with heartbeats notices that they are missing. Answering it would make it
             // ask again at once.
@@ -145,7 +177,7 @@ impl Pulls {
         }
     }
 
-    fn add(&mut self, now_ns: i64, request: PullRequest, reply: Bytes) {
+    fn add(&mut self, now_ns: i64, request: PullRequest, terms: Terms, reply: Bytes) {
         let after = |wait_ns: i64| (wait_ns > 0).then(|| now_ns.saturating_add(wait_ns));
         let waiting = Waiting {
             reply,
@@ -156,24 +188,80 @@ impl Pulls {
             no_wait: request.no_wait,
             idle_heartbeat_ns: request.idle_heartbeat_ns,
             heartbeat_due_ns: after(request.idle_heartbeat_ns),
+            terms,
         };
         self.no_wait += usize::from(waiting.no_wait);
         self.deadline_ns = [self.deadline_ns, waiting.deadline_ns()]
             .into_iter()
             .flatten()
             .min();
-        self.waiting.push_back(waiting);
+        self.enqueue(waiting);
+    }
+
+    /// Puts a request behind all that come before it by priority.
+    fn enqueue(&mut self, waiting: Waiting) {
+        let priority = waiting.terms.priority;
+        let index = self
+            .waiting
+            .iter()
+            .rposition(|other| other.terms.priority <= priority)
+            .map_or(0, |last| last + 1);
+        self.waiting.insert(index, waiting);
+    }
+
+    /// Puts the first request that may be served at the front. False if there is none.
+    fn bring_forward(&mut self, offer: &Offer<'_>, out: &mut Vec<Action>) -> bool {
+        let index = match offer.config.priority_policy {
+            PriorityPolicy::None | PriorityPolicy::Prioritized => return !self.waiting.is_empty(),
+            PriorityPolicy::Overflow => self
+                .waiting
+                .iter()
+                .position(|waiting| waiting.terms.are_met(offer.load)),
+            PriorityPolicy::PinnedClient => self.pinned_request(offer, out),
+        };
+        let served = index.and_then(|index| self.waiting.remove(index));
+        let is_served = served.is_some();
+        self.waiting.extend(served);
+        if is_served {
+            self.waiting.rotate_right(1);
+        }
+        is_served
+    }
+
+    /// The first request of the pinned client. If no client is pinned the first that waits is.
+    fn pinned_request(&mut self, offer: &Offer<'_>, out: &mut Vec<Action>) -> Option<usize> {
+        if self.pinning.pin().is_none() {
+            self.waiting.front()?;
+            let (now_ns, config) = (offer.now_ns, offer.config);
+            // Requests of a client that was pinned before are answered, so that it asks anew.
+            self.remove_if(
+                |waiting| !waiting.terms.pin_id.is_empty(),
+                |waiting| send(waiting.reply, status::line(status::WRONG_PIN_ID), out),
+            );
+            let first = self.waiting.front_mut()?;
+            self.pinning.begin(now_ns, offer.seed, config, out);
+            let pin = self.pinning.pin()?;
+            first.terms.pin_id = String::from_utf8_lossy(&pin.id).into_owned();
+            return Some(0);
+        }
+        let pinning = &self.pinning;
+        self.waiting
+            .iter()
+            .position(|waiting| pinning.is(&waiting.terms.pin_id))
     }
 
     /// Finds the request that a message of `size` bytes goes to, and puts it at the front.
     pub(super) fn receiver(
         &mut self,
-        now_ns: i64,
-        size: u64,
+        offer: &Offer<'_>,
         source: &dyn MessageSource,
         out: &mut Vec<Action>,
-    ) -> Option<Bytes> {
+    ) -> Option<Receiver> {
+        let (now_ns, size) = (offer.now_ns, offer.size);
         loop {
+            if !self.bring_forward(offer, out) {
+                return None;
+            }
             let front = self.waiting.front_mut()?;
             let fits = front.bytes.is_none_or(|bytes| size <= bytes);
             if front.is_expired(now_ns) {
@@ -187,7 +275,10 @@ impl Pulls {
                         front.batch = 1;
                     }
                 }
-                return Some(front.reply.clone());
+                let to = front.reply.clone();
+                self.pinning.refresh(now_ns, offer.config);
+                let pin_id = self.pinning.pin().map(|pin| pin.id.clone());
+                return Some(Receiver { to, pin_id });
             } else {
                 self.pop()?.send(status::SIZE_EXCEEDS_MAX_BYTES, out);
             }
@@ -205,7 +296,9 @@ impl Pulls {
             if front.idle_heartbeat_ns > 0 {
                 front.heartbeat_due_ns = Some(now_ns.saturating_add(front.idle_heartbeat_ns));
             }
-            self.waiting.rotate_left(1);
+            if let Some(front) = self.waiting.pop_front() {
+                self.enqueue(front);
+            }
         } else if let Some(front) = self.pop()
             && front.bytes.is_some_and(|bytes| bytes > 0)
         {

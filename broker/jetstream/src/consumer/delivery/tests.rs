@@ -3,6 +3,7 @@
 mod acks;
 mod harness;
 mod interleavings;
+mod priorities;
 mod pulls;
 mod pushes;
 mod starts;

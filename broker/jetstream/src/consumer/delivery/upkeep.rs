@@ -80,8 +80,13 @@ impl Delivery {
     ) {
         self.redelivery.reschedule(&config, &self.state);
         self.pace.update(&config, max_message_bytes);
-        if let Mode::Push(push) = &mut self.mode {
-            push.set_deliver_subject(&config);
+        match &mut self.mode {
+            Mode::Push(push) => push.set_deliver_subject(&config),
+            // Whoever was pinned by the old rules asks again by the new ones.
+            Mode::Pull(pulls) if config.priority_policy != self.config.priority_policy => {
+                pulls.pinning = Default::default();
+            }
+            Mode::Pull(_) => {}
         }
         self.config = config;
         self.recount(source);

@@ -334,6 +334,10 @@ fn line(action: &Action) -> String {
         }) => {
             format!("terminated {deliveries}.{stream_seq}.{consumer_seq} {reason}")
         }
+        Action::Advisory(Advisory::Pinned { group, .. }) => format!("pinned {group}"),
+        Action::Advisory(Advisory::Unpinned { group, reason }) => {
+            format!("unpinned {group} {reason}")
+        }
         Action::Advisory(Advisory::Acked {
             stream_seq,
             ack_time_ns,
