@@ -73,6 +73,9 @@ pub use status::{
         json_path = ".metadata.creationTimestamp"
     )
 )]
+#[x_kube(validation = Rule::new("oldSelf.pools.all(old, old.replicas == 0 || self.pools.exists(new, new.name == old.name))").message(
+    "a pool can only be removed when it has no servers: set its replicas to 0 first, and wait until they are gone"
+))]
 #[x_kube(validation = Rule::new("self.replicas > 0 || size(self.pools) > 0").message(
     "a cluster needs servers: set replicas or pools; to stop all of them and keep their data, set hibernated: true"
 ))]
@@ -159,6 +162,9 @@ pub struct ClusterSpec {
 pub struct Update {
     /// Who restarts servers.
     pub strategy: UpdateStrategy,
+    /// Whether a server is restarted only when every replicated stream goes on without it. Streams of
+    /// two replicas never do: with one of those, nothing is restarted until this is false.
+    pub require_quorum: bool,
     /// A roll that makes no progress for this long is reported as stalled. It goes on by itself when
     /// what held it up is gone.
     pub progress_deadline: Duration,
@@ -198,6 +204,7 @@ impl Default for Update {
     fn default() -> Self {
         Update {
             strategy: UpdateStrategy::default(),
+            require_quorum: true,
             progress_deadline: Duration::from_secs(600),
         }
     }

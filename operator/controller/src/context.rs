@@ -1,10 +1,10 @@
 //! What every controller is given.
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::core::NamespaceResourceScope;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
 use reconcile::Environment;
-use serde::de::DeserializeOwned;
 
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -27,6 +27,25 @@ pub struct Context {
     pub concurrency: u16,
 }
 
+/// All namespaces, or one.
+#[derive(Clone)]
+pub struct Scope {
+    client: Client,
+    namespace: Option<String>,
+}
+
+impl Scope {
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+}
+
 impl Context {
     pub fn new(client: Client, metrics: Metrics, options: &Options) -> Context {
         let reporter = Reporter {
@@ -44,19 +63,30 @@ impl Context {
         }
     }
 
-    /// The parts of the API that are watched for a kind: all namespaces, or one by one.
-    pub fn watched<K>(&self) -> Vec<Api<K>>
-    where
-        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
-        K: Clone + DeserializeOwned + std::fmt::Debug,
-    {
+    /// The parts of the API that are watched: all namespaces, or one by one.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let client = || self.client.clone();
         if self.namespaces.is_empty() {
-            return vec![Api::all(self.client.clone())];
+            return vec![Scope {
+                client: client(),
+                namespace: None,
+            }];
         }
         let namespaces = self.namespaces.iter();
         namespaces
-            .map(|namespace| Api::namespaced(self.client.clone(), namespace))
+            .map(|namespace| Scope {
+                client: client(),
+                namespace: Some(namespace.clone()),
+            })
             .collect()
+    }
+
+    /// The same for one kind.
+    pub fn watched<K>(&self) -> Vec<Api<K>>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        self.scopes().iter().map(Scope::api).collect()
     }
 
     /// Tells people who look at an object what happened. Repeated events are counted by the API.

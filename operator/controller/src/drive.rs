@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::backoff::Backoff;
 use crate::context::Context;
+use crate::explain::chain;
 use crate::stop::Stop;
 
 /// Changes of one object that come together are looked at once.
@@ -82,20 +83,4 @@ pub async fn drive<K, E, F>(
             std::future::ready(())
         })
         .await;
-}
-
-/// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Transparent errors repeat the text of their cause.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

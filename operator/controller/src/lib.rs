@@ -6,14 +6,19 @@
 //! - [`election`]: one of several replicas works, by a Lease.
 //! - [`drive`]: what the controllers of all kinds have in common: backoff, limits, metrics, logs.
 //! - [`context`]: what every controller is given.
+//! - [`cluster`]: brokers: their pods, configuration, volumes, and how they change.
+//! - [`key_store`]: the keys of a broker cluster, in Secrets.
 //!
 //! Start at [`manager::run`].
 
 pub mod backoff;
+pub mod cluster;
 pub mod context;
 pub mod drive;
 pub mod election;
+pub mod explain;
 pub mod http;
+pub mod key_store;
 pub mod manager;
 pub mod metrics;
 pub mod options;

@@ -9,6 +9,7 @@ use kube::Client;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::cluster;
 use crate::context::Context;
 use crate::election::Election;
 use crate::http::Pages;
@@ -75,8 +76,8 @@ async fn work(context: &Arc<Context>, stop: &Stop) -> anyhow::Result<()> {
 }
 
 /// The controllers of all kinds. Each runs until told to stop.
-fn controllers(_context: &Arc<Context>, stop: &Stop) -> Vec<BoxFuture<'static, ()>> {
-    vec![Box::pin(stop.clone().wait())]
+fn controllers(context: &Arc<Context>, stop: &Stop) -> Vec<BoxFuture<'static, ()>> {
+    cluster::controllers(context, stop)
 }
 
 fn stop_on_signals(stopper: Stopper) -> std::io::Result<()> {

@@ -4,6 +4,7 @@ use identity::Creds;
 use identity::jwt::{self, AccountClaims, OperatorClaims, UserClaims};
 use identity::nkey::{KeyPair, Kind};
 
+use crate::broker::Caller;
 use crate::environment::Environment;
 use crate::keys::{Entry, KeyStore, KeyStoreError, Secret};
 
@@ -78,6 +79,11 @@ impl Roots {
             system_account_token: account.encode(&self.operator, now_s)?,
             system_account,
         })
+    }
+
+    /// Who asks servers to do something, in the system account.
+    pub fn system_caller(&self) -> Caller {
+        Caller::Account(Box::new(self.system_account.clone()))
     }
 
     /// Credentials of a user of the system account, for people and monitoring.

@@ -1,0 +1,197 @@
+//! What a Cluster points to and what there is of it already: the only step that reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::cluster::Cluster;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Secret};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+use reconcile::{Bootstrap, Roots, RootsError};
+use sha2::{Digest, Sha256};
+
+use super::names;
+use crate::context::Context;
+use crate::key_store::RootSecrets;
+
+/// What was found.
+pub struct Found {
+    pub roots: Roots,
+    pub bootstrap: Bootstrap,
+    /// Secrets with certificates, by name.
+    pub tls: BTreeMap<String, TlsSecret>,
+    pub stateful_sets: BTreeMap<String, StatefulSet>,
+    pub pods: BTreeMap<String, Pod>,
+    pub claims: BTreeMap<String, PersistentVolumeClaim>,
+    /// Labels of the nodes that servers run on, if any tag comes from them.
+    pub node_labels: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// A Secret with certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSecret {
+    pub name: String,
+    pub hash: Vec<u8>,
+    pub has_certificate: bool,
+    pub has_key: bool,
+    pub has_authority: bool,
+    /// `ca.crt`, for connecting as a client.
+    pub authority: String,
+    /// `tls.crt` and `tls.key`, for servers that ask clients for a certificate.
+    pub identity: Option<(String, reconcile::Secret)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("reading {what}")]
+    Read {
+        what: String,
+        #[source]
+        source: kube::Error,
+    },
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+}
+
+pub async fn dereference(cluster: &Cluster, context: &Context) -> Result<Found, Error> {
+    let client = &context.client;
+    let name = cluster.name_any();
+    let namespace = cluster.namespace().unwrap_or_default();
+    let store = RootSecrets::new(client.clone(), &namespace, &name);
+    let roots = Roots::load(&store, &context.environment).await?;
+    // Tokens of one time of issue are always the same, so that nothing changes without a reason.
+    let created = cluster.metadata.creation_timestamp.as_ref();
+    let issued_s = created.map_or(0, |time| time.0.as_second());
+    let bootstrap = roots.bootstrap(issued_s)?;
+    let labelled = ListParams::default().labels(&format!("{}={name}", names::CLUSTER_LABEL));
+    let pods: Vec<Pod> = list(client, &namespace, &labelled, "Pods").await?;
+    let node_labels = match &cluster.spec.server_tags {
+        Some(tags) if !tags.from_node_labels.is_empty() => nodes(client, &pods).await?,
+        _ => BTreeMap::new(),
+    };
+    Ok(Found {
+        tls: certificates(cluster, client, &namespace).await?,
+        stateful_sets: by_name(list(client, &namespace, &labelled, "StatefulSets").await?),
+        claims: by_name(list(client, &namespace, &labelled, "PersistentVolumeClaims").await?),
+        pods: by_name(pods),
+        node_labels,
+        roots,
+        bootstrap,
+    })
+}
+
+async fn list<K>(
+    client: &Client,
+    namespace: &str,
+    params: &ListParams,
+    what: &str,
+) -> Result<Vec<K>, Error>
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    match api.list(params).await {
+        Ok(found) => Ok(found.items),
+        Err(source) => Err(Error::Read {
+            what: what.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn by_name<K: ResourceExt>(objects: Vec<K>) -> BTreeMap<String, K> {
+    let named = objects.into_iter();
+    named.map(|object| (object.name_any(), object)).collect()
+}
+
+async fn nodes(
+    client: &Client,
+    pods: &[Pod],
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
+    let api: Api<Node> = Api::all(client.clone());
+    let used: BTreeSet<&String> = pods
+        .iter()
+        .filter_map(|pod| pod.spec.as_ref()?.node_name.as_ref())
+        .collect();
+    let mut labels = BTreeMap::new();
+    for name in used {
+        let node = api.get_opt(name).await.map_err(|source| Error::Read {
+            what: format!("Node {name}"),
+            source,
+        })?;
+        // A node that is gone has no labels, until its pod is gone too.
+        if let Some(node) = node {
+            labels.insert(name.clone(), node.metadata.labels.unwrap_or_default());
+        }
+    }
+    Ok(labels)
+}
+
+async fn certificates(
+    cluster: &Cluster,
+    client: &Client,
+    namespace: &str,
+) -> Result<BTreeMap<String, TlsSecret>, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let listeners = &cluster.spec.listeners;
+    let clients = listeners.client.tls.as_ref().map(|tls| &tls.secret_name);
+    let routes = listeners.cluster.tls.as_ref().map(|tls| &tls.secret_name);
+    let wanted: BTreeSet<&String> = clients.into_iter().chain(routes).collect();
+    let mut found = BTreeMap::new();
+    for name in wanted {
+        let secret = api.get_opt(name).await.map_err(|source| Error::Read {
+            what: format!("Secret {name}"),
+            source,
+        })?;
+        if let Some(secret) = secret {
+            found.insert(name.clone(), tls_secret(name, &secret));
+        }
+    }
+    Ok(found)
+}
+
+fn tls_secret(name: &str, secret: &Secret) -> TlsSecret {
+    let empty = BTreeMap::new();
+    let data = secret.data.as_ref().unwrap_or(&empty);
+    let mut hasher = Sha256::new();
+    for (key, value) in data {
+        hasher.update(key);
+        hasher.update((value.0.len() as u64).to_be_bytes());
+        hasher.update(&value.0);
+    }
+    let has = |key: &str| data.get(key).is_some_and(|value| !value.0.is_empty());
+    let text = |key: &str| {
+        let value = data.get(key).map(|value| value.0.as_slice());
+        String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+    };
+    TlsSecret {
+        name: name.to_owned(),
+        hash: hasher.finalize().to_vec(),
+        has_certificate: has("tls.crt"),
+        has_key: has("tls.key"),
+        has_authority: has("ca.crt"),
+        authority: text("ca.crt"),
+        identity: Some((text("tls.crt"), reconcile::Secret::new(text("tls.key")))),
+    }
+}
+
+impl Found {
+    /// Labels of each server's node.
+    pub fn labels_by_server(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        let placed = self.pods.iter().filter_map(|(server, pod)| {
+            let node = pod.spec.as_ref()?.node_name.as_ref()?;
+            Some((server.clone(), self.node_labels.get(node)?.clone()))
+        });
+        placed.collect()
+    }
+
+    /// The size in the template of claims of a StatefulSet that exists.
+    pub fn template_size(&self, stateful_set: &str) -> Option<String> {
+        let spec = self.stateful_sets.get(stateful_set)?.spec.as_ref()?;
+        let template = spec.volume_claim_templates.as_ref()?.first()?;
+        let requests = template.spec.as_ref()?.resources.as_ref()?;
+        let size = requests.requests.as_ref()?.get("storage")?;
+        Some(size.0.clone())
+    }
+}
