@@ -11,6 +11,7 @@ mod ledger;
 mod ports;
 mod program;
 mod reading;
+mod system;
 mod wait;
 
 pub use broker::{Broker, Setup};

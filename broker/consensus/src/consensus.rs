@@ -121,6 +121,19 @@ impl Consensus {
         Box::pin(std::future::ready(answer))
     }
 
+    /// Has other members elected in the groups that `lost` led, without waiting for its lease to end.
+    /// To be called on each server when a majority of them agrees that `lost` is gone; whoever is
+    /// wrong about that costs a group a change of its leader, never an entry.
+    pub fn take_over_from(&self, lost: NodeId) {
+        for group in self.groups() {
+            if let Driver::Replicated(replica) = group.driver
+                && replica.leader() == Some(lost)
+            {
+                tokio::spawn(replica.take_over_from(lost));
+            }
+        }
+    }
+
     /// Deletes the log of a group that is not open here.
     pub fn remove(&self, group: GroupId) -> Result<(), OpenError> {
         if self.shared.groups.lock().contains_key(&group) {

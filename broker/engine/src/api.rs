@@ -5,9 +5,12 @@
 
 mod account;
 mod consumers;
+mod desired;
 mod leaders;
 mod messages;
+mod moves;
 mod placing;
+mod servers;
 mod shown;
 mod streams;
 
@@ -29,7 +32,6 @@ use crate::meta::ReplyTo;
 pub use consumers::consumer_info;
 pub use leaders::cluster_info;
 pub use messages::direct_get;
-pub use placing::place_without;
 pub use shown::VERSION;
 pub use streams::{announce, local_stream_infos, stream_info};
 
@@ -212,7 +214,13 @@ async fn dispatch(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Outco
         StreamNames => streams::names(engine, job),
         StreamList => streams::list(engine, job).await,
         MetaLeaderStepDown => leaders::meta_step_down(engine, job).await,
-        ServerRemove => leaders::remove_server(engine, job).await,
+        ServerRemove => servers::remove(engine, job).await,
+        ServerEvacuate => servers::evacuate(engine, job),
+        AccountPurge => servers::purge_account(engine, request),
+        AccountStreamMove => moves::move_stream(engine, job, request),
+        AccountStreamCancelMove => moves::cancel_move(engine, request.rest, request).await,
+        StreamCancelMove => moves::cancel_move(engine, &job.account, request).await,
+        StreamPeerRemove | StreamPeerEvacuate => moves::remove_peer(engine, job, request),
         verb if verb.is_system_only() => Outcome::Refused(ApiError::BAD_REQUEST),
         _ => match of_stream(engine, job, request) {
             Ok(asset) => dispatch_to_stream(engine, &asset, job, request).await,
@@ -236,7 +244,9 @@ async fn dispatch_to_stream(
         StreamLeaderStepDown | ConsumerLeaderStepDown => {
             leaders::step_down(engine, asset, job, request).await
         }
-        StreamPeerRemove => leaders::remove_peer(engine, asset, job, request).await,
+        ConsumerPeerRemove | ConsumerPeerEvacuate => {
+            moves::remove_consumer_peer(engine, asset, job, request)
+        }
         ConsumerCreate | ConsumerDurableCreate => {
             consumers::create(engine, asset, job, request).await
         }

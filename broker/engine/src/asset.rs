@@ -22,6 +22,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::env::Env;
+use crate::forward::Strays;
 use crate::lead::Live;
 use crate::meta::{Assignment, ReplyTo, StreamKey};
 use crate::peer::Usage;
@@ -45,6 +46,10 @@ pub struct Asset {
     /// The leader's working set while this replica leads.
     live: Mutex<Option<Arc<Live>>>,
     this: Weak<Asset>,
+    /// Publishes that a leadership which ended here left over.
+    pub strays: Strays,
+    /// Held while the group is being made what the assignment says.
+    pub(crate) conforming: tokio::sync::Mutex<()>,
     /// The account has used up its storage: publishes are refused until it has room again.
     pub is_account_full: AtomicBool,
     /// Writes the acknowledgements of publishes.
@@ -77,6 +82,8 @@ impl Asset {
         let node = env.node();
         Ok(Arc::new_cyclic(|this| Asset {
             this: this.clone(),
+            strays: Strays::default(),
+            conforming: tokio::sync::Mutex::default(),
             is_account_full: AtomicBool::new(false),
             acks: PubAckWriter::new(&assignment.config.name, &env.options.domain),
             proposals: Mutex::new(Proposals::new(node.0 ^ env.options.start_id)),
@@ -178,6 +185,11 @@ impl Asset {
         let (sender, outcome) = oneshot::channel();
         self.propose(action, Some(Waiter::Request(sender))).ok()?;
         outcome.await.ok()
+    }
+
+    /// Whether nobody waits here for what a former leadership of this replica began.
+    pub fn is_settled(&self) -> bool {
+        self.strays.is_empty() && self.proposals.lock().is_empty()
     }
 
     /// Hands a command to the log. The waiter learns the outcome when it is applied here.

@@ -1,19 +1,23 @@
 //! JetStream on one server: its meta group, its stream replicas, its accounts.
 
+mod balance;
 mod changes;
 mod formation;
 mod housekeeping;
+mod placed;
+mod takeover;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use consensus::formation::Identity;
 use consensus::{NodeId, Role};
 use jetstream::api::account::AccountLimits;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::api::{self, Job};
@@ -25,9 +29,21 @@ use crate::meta_group::{Change, MetaGroup};
 use crate::peer::{Question, Usage};
 
 pub use formation::{Founding, load_identity, replace_everywhere};
+pub use placed::{hand_over_meta, successor};
+
+/// Brings the group of a stream in line with its assignment, beside everything else.
+pub(crate) fn conform_soon(engine: &Engine, asset: Arc<Asset>) {
+    let leading = engine.clone();
+    engine.spawn(async move { changes::conform(&leading, &asset).await });
+}
 
 /// API requests waiting for a worker; more are dropped, and their senders ask again.
 const MAX_WAITING_REQUESTS: usize = 10_000;
+/// Groups that are handed over at the same time.
+const HAND_OVERS_AT_ONCE: usize = 64;
+/// How long a server that stops waits for acknowledgements of what it proposed.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
+const SETTLE_POLL: Duration = Duration::from_millis(5);
 /// API requests handled at the same time.
 const WORKERS: usize = 16;
 
@@ -49,6 +65,8 @@ pub(crate) struct Shared {
     founding: Mutex<Option<Founding>>,
     identity: Mutex<Option<Identity>>,
     system_account: OnceLock<String>,
+    /// Tags that this server carries now.
+    tags: RwLock<Vec<String>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -71,8 +89,10 @@ impl Engine {
         let dir = env.options.store_dir.join("meta");
         let (meta, changes) = MetaGroup::open(env.fs.clone(), &dir)?;
         let (jobs, waiting) = mpsc::channel(MAX_WAITING_REQUESTS);
+        let tags = RwLock::new(env.options.tags.clone());
         let shared = Arc::new(Shared {
             env,
+            tags,
             meta,
             assets: RwLock::default(),
             accounts: RwLock::default(),
@@ -119,6 +139,12 @@ impl Engine {
 
     pub fn is_ready(&self) -> bool {
         *self.shared.ready.borrow()
+    }
+
+    /// Changes the tags of this server while it runs. The cluster hears of it within a moment, and
+    /// streams that may not be here any more move away.
+    pub fn set_tags(&self, tags: Vec<String>) {
+        *self.shared.tags.write() = tags;
     }
 
     /// Lets an account use JetStream, or changes its limits.
@@ -189,12 +215,23 @@ impl Engine {
                 serde_json::to_vec(&api::local_stream_infos(self, &account, &names))
             }
             Question::Usage { account } => serde_json::to_vec(&self.local_usage(&account)),
+            Question::Moved {
+                account,
+                name,
+                group,
+                replicas,
+            } => {
+                self.shared.finish_move(account, name, group, replicas);
+                return Bytes::new();
+            }
+            Question::Publish { group, messages } => {
+                let asset = self.asset_of_group(group);
+                serde_json::to_vec(&asset.is_some_and(|a| crate::forward::accept(&a, &messages)))
+            }
+            Question::Misses { node } => serde_json::to_vec(&!self.is_online(node)),
             Question::Reliance { node } => serde_json::to_vec(&self.report_groups(node)),
             Question::Message { group, seq } => {
-                let asset = self
-                    .assets()
-                    .into_iter()
-                    .find(|asset| asset.assignment.read().group == group);
+                let asset = self.asset_of_group(group);
                 serde_json::to_vec(&asset.and_then(|asset| crate::repair::copy(&asset, seq)))
             }
         };
@@ -204,22 +241,46 @@ impl Engine {
     /// Tells that the connection to another server came or went.
     pub fn peer_changed(&self, node: NodeId, is_up: bool) {
         formation::peer_changed(self, node, is_up);
+        if !is_up {
+            let engine = self.clone();
+            self.spawn(async move { takeover::server_lost(engine, node).await });
+        }
     }
 
-    /// Hands over all leaderships, before clients are asked to leave.
+    /// Hands over all leaderships, before clients are asked to leave. What has nobody to be handed
+    /// over to stays.
     pub async fn hand_over(&self) {
-        for asset in self.assets() {
-            if let Some(group) = asset.group()
-                && asset.is_leader()
-            {
-                // A group of one has nobody to hand over to.
-                group.transfer_leader(None).await.ok();
-            }
+        if !self.env().is_clustered() {
+            return;
         }
+        placed::hand_over_meta(self).await;
+        let slots = Arc::new(Semaphore::new(HAND_OVERS_AT_ONCE));
+        let mut handing = JoinSet::new();
+        for asset in self.assets().into_iter().filter(|asset| asset.is_leader()) {
+            let (engine, slots) = (self.clone(), slots.clone());
+            handing.spawn(async move {
+                // The semaphore is never closed.
+                let _slot = slots.acquire().await.ok();
+                if let Some(group) = asset.group() {
+                    placed::hand_over(&engine, group).await;
+                }
+            });
+        }
+        handing.join_all().await;
     }
 
     /// Hands over all leaderships and makes everything durable.
     pub async fn shutdown(&self) {
+        // First, while everything still runs: publishers go on with the next leaders meanwhile.
+        self.hand_over().await;
+        let settled = async {
+            for asset in self.assets().iter().filter(|asset| !asset.is_leader()) {
+                while !asset.is_settled() {
+                    tokio::time::sleep(SETTLE_POLL).await;
+                }
+            }
+        };
+        tokio::time::timeout(SETTLE_MAX, settled).await.ok();
         self.shared.tasks.lock().abort_all();
         for asset in self.assets() {
             crate::lead::say_goodbye(&asset);
@@ -250,6 +311,11 @@ impl Engine {
     pub fn asset(&self, account: &str, stream: &str) -> Option<Arc<Asset>> {
         let key = (account.to_owned(), stream.to_owned());
         self.shared.assets.read().get(&key).cloned()
+    }
+
+    fn asset_of_group(&self, group: u64) -> Option<Arc<Asset>> {
+        let mut assets = self.assets().into_iter();
+        assets.find(|asset| asset.assignment.read().group == group)
     }
 
     /// What an account uses on this server, counting the streams it leads.
@@ -285,7 +351,9 @@ impl Engine {
     }
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.shared.tasks.lock().spawn(task);
+        let mut tasks = self.shared.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
     }
 
     fn serve_api(&self, waiting: mpsc::Receiver<Job>) {
@@ -316,6 +384,8 @@ impl Engine {
         });
         let engine = self.clone();
         self.spawn(async move { housekeeping::run(engine).await });
+        let engine = self.clone();
+        self.spawn(async move { placed::run(engine).await });
     }
 }
 
@@ -331,9 +401,10 @@ impl Shared {
         let options = &self.env.options;
         ServerFacts {
             name: options.server_name.clone(),
-            tags: options.tags.clone(),
+            tags: self.tags.read().clone(),
             max_file_bytes: options.max_file_bytes,
             max_memory_bytes: options.max_memory_bytes,
+            start: options.start_id,
         }
     }
 
@@ -346,6 +417,25 @@ impl Shared {
             self.meta
                 .propose(&crate::meta::MetaCommand::PutServer { node, facts })
                 .ok();
+        }
+    }
+
+    /// On the meta leader: writes down that a stream's move is over, unless it has another goal now.
+    pub fn finish_move(&self, account: String, name: String, group: u64, replicas: Vec<NodeId>) {
+        let is_due = self.meta.read(|meta| {
+            meta.stream(&account, &name).is_some_and(|stream| {
+                stream.group == group && stream.moving.is_some() && stream.replicas == replicas
+            })
+        });
+        if is_due && self.meta.is_leader() {
+            let command = crate::meta::MetaCommand::FinishMove {
+                account,
+                name,
+                group,
+                replicas,
+            };
+            // The stream's leader reports it again until it is known.
+            self.meta.propose(&command).ok();
         }
     }
 

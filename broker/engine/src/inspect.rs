@@ -22,6 +22,8 @@ pub struct MetaCluster {
     pub size: usize,
     /// Committed entries that are not applied here yet.
     pub pending: u64,
+    /// Names of servers that are being emptied.
+    pub evacuating: Vec<String>,
 }
 
 /// What one consumer has to do.
@@ -114,7 +116,19 @@ impl Engine {
                 .collect(),
             size: group.map_or(servers, |group| group.members().voters.len()),
             pending: group.map_or(0, Group::commit_lag),
+            evacuating: self
+                .meta()
+                .read(|meta| meta.evacuating().clone())
+                .into_iter()
+                .map(|node| self.server_name(node))
+                .collect(),
         })
+    }
+
+    /// Whether this server is being emptied.
+    pub fn is_evacuating(&self) -> bool {
+        let here = self.env().node();
+        self.meta().read(|meta| meta.is_evacuating(here))
     }
 
     /// Whether a route to the server is up.

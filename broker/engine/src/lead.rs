@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 
 use crate::asset::Asset;
 use crate::engine::Engine;
+use crate::forward;
 use crate::inbox::Inbox;
 
 pub use consumers::Consumers;
@@ -93,17 +94,46 @@ pub async fn supervise(engine: Engine, asset: Arc<Asset>) {
         let role = *roles.borrow_and_update();
         if let Role::Leader { term } = role {
             let live = begin(&asset, term);
+            if asset.assignment.read().moving.is_some() {
+                crate::engine::conform_soon(&engine, asset.clone());
+            }
             let mut subscriptions = Subscriptions::open(&asset, &live);
+            let mut outbox = Outbox::default();
             tokio::select! {
                 biased;
                 changed = roles.changed() => if changed.is_err() { return },
-                () = lead(&engine, &asset, &live, &mut subscriptions) => {}
+                () = lead(&engine, &asset, &live, &mut subscriptions, &mut outbox) => {}
             }
             drop(subscriptions);
             end(&asset, &live, End::LeadershipChange);
-        } else if roles.changed().await.is_err() {
+            leave_over(&asset, &live, outbox);
+        } else {
+            tokio::select! {
+                biased;
+                changed = roles.changed() => if changed.is_err() { return },
+                () = forward_strays(&engine, &asset) => {}
+            }
+        }
+    }
+}
+
+/// Keeps the publishes that came too late for this leader for the next one.
+fn leave_over(asset: &Asset, live: &Live, outbox: Outbox) {
+    outbox.leave_over(asset);
+    loop {
+        let batch = live.inbox.take_batch();
+        if batch.publishes.is_empty() {
             return;
         }
+        asset.strays.push(batch);
+    }
+}
+
+/// While another replica leads: hands it what is left over. Never ends.
+async fn forward_strays(engine: &Engine, asset: &Arc<Asset>) {
+    loop {
+        forward::forward(engine, asset).await;
+        asset.strays.arrived.notified().await;
     }
 }
 
@@ -161,12 +191,13 @@ async fn lead(
     asset: &Arc<Asset>,
     live: &Arc<Live>,
     subscriptions: &mut Subscriptions,
+    outbox: &mut Outbox,
 ) {
     crate::api::announce(engine, asset);
-    let mut outbox = Outbox::default();
+    forward::forward(engine, asset).await;
     loop {
         let woken = live.inbox.wake.notified();
-        let more = round(asset, live, &mut outbox);
+        let more = round(asset, live, outbox);
         if live.with_consumers(asset, Consumers::take_config_change) {
             subscriptions.follow_config(asset, live);
             live.copying.lock().follow_config(asset);

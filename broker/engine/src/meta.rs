@@ -3,11 +3,12 @@
 //! Pure and deterministic. Consumers are not in here: they live in their stream's own group, so
 //! that a hundred thousand of them cost this group nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use consensus::NodeId;
 use jetstream::StreamConfig;
+use jetstream::config::Placement;
 use serde::{Deserialize, Serialize};
 use storage::wal::GroupId;
 
@@ -26,6 +27,9 @@ pub struct ServerFacts {
     /// Storage the server offers to streams, in bytes.
     pub max_file_bytes: u64,
     pub max_memory_bytes: u64,
+    /// Distinguishes this start of the server from earlier ones.
+    #[serde(default)]
+    pub start: u64,
 }
 
 /// A stream and the servers that hold it.
@@ -38,9 +42,81 @@ pub struct Assignment {
     /// The replicas the stream's group began with; replicas added later join it.
     pub founders: Vec<NodeId>,
     pub created_ns: i64,
+    /// The change of servers that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Move>,
+}
+
+/// A change of servers that the stream's leader has not finished.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Move {
+    pub begun_ns: i64,
+    /// Servers that held the stream before. They hold it until the others have it.
+    pub leaving: Vec<NodeId>,
+    /// What cancelling goes back to; nothing if a server's state made the stream move.
+    pub origin: Option<Origin>,
+}
+
+/// How a stream was placed before it was moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    pub replicas: Vec<NodeId>,
+    pub num_replicas: i64,
+    pub placement: Option<Placement>,
+}
+
+impl Origin {
+    pub fn of(stream: &Assignment) -> Origin {
+        Origin {
+            replicas: stream.replicas.clone(),
+            num_replicas: stream.config.num_replicas,
+            placement: stream.config.placement.clone(),
+        }
+    }
 }
 
 impl Assignment {
+    /// The servers that hold the stream: its replicas, then those that it is about to leave.
+    pub fn holders(&self) -> impl Iterator<Item = NodeId> {
+        let leaving = self.moving.iter().flat_map(|moving| &moving.leaving);
+        self.replicas.iter().chain(leaving).copied()
+    }
+
+    pub fn is_held_by(&self, node: NodeId) -> bool {
+        self.holders().any(|holder| holder == node)
+    }
+
+    /// The same stream on other servers; a proposal for [`MetaCommand::UpdateStream`].
+    pub fn moved_to(self, replicas: Vec<NodeId>, now_ns: i64, origin: Option<Origin>) -> Self {
+        let moving = Some(Move {
+            begun_ns: now_ns,
+            leaving: Vec::new(),
+            origin,
+        });
+        Assignment {
+            replicas,
+            moving,
+            ..self
+        }
+    }
+
+    /// What is under way once `new` takes the place of this. A move goes on until the stream's
+    /// leader reports that the members are those assigned, also when it was taken back.
+    fn next_move(&self, new: &Assignment) -> Option<Move> {
+        let set = |nodes: &[NodeId]| nodes.iter().copied().collect::<BTreeSet<_>>();
+        if self.moving.is_none() && set(&self.replicas) == set(&new.replicas) {
+            return None;
+        }
+        let first = self.moving.as_ref().or(new.moving.as_ref());
+        Some(Move {
+            leaving: self
+                .holders()
+                .filter(|node| !new.replicas.contains(node))
+                .collect(),
+            ..first.cloned().unwrap_or_default()
+        })
+    }
+
     pub fn key(&self) -> StreamKey {
         (self.account.clone(), self.config.name.clone())
     }
@@ -81,6 +157,18 @@ pub enum MetaCommand {
         name: String,
         reply: Option<ReplyTo>,
     },
+    /// The members of the stream's group are those assigned: whoever else holds it lets it go.
+    FinishMove {
+        account: String,
+        name: String,
+        group: u64,
+        replicas: Vec<NodeId>,
+    },
+    /// The server is to be emptied, or not any more.
+    SetEvacuating {
+        node: NodeId,
+        evacuating: bool,
+    },
 }
 
 impl MetaCommand {
@@ -116,6 +204,11 @@ pub enum MetaEvent {
         stream: Box<Assignment>,
         reply: Option<ReplyTo>,
     },
+    /// The stream's move is over; these servers do not hold it any more.
+    Moved {
+        key: StreamKey,
+        left: Vec<NodeId>,
+    },
     /// An update or removal named a stream that is not there.
     Missing {
         key: StreamKey,
@@ -128,6 +221,9 @@ pub enum MetaEvent {
 pub struct MetaState {
     next_group: u64,
     servers: BTreeMap<NodeId, ServerFacts>,
+    /// Servers that are being emptied.
+    #[serde(default)]
+    evacuating: BTreeSet<NodeId>,
     /// Accounts, then stream names.
     streams: BTreeMap<String, BTreeMap<String, Assignment>>,
 }
@@ -135,6 +231,15 @@ pub struct MetaState {
 impl MetaState {
     pub fn servers(&self) -> &BTreeMap<NodeId, ServerFacts> {
         &self.servers
+    }
+
+    /// Whether the server is being emptied, so that it gets no replicas and leaderships.
+    pub fn is_evacuating(&self, node: NodeId) -> bool {
+        self.evacuating.contains(&node)
+    }
+
+    pub fn evacuating(&self) -> &BTreeSet<NodeId> {
+        &self.evacuating
     }
 
     pub fn server_named(&self, name: &str) -> Option<NodeId> {
@@ -165,13 +270,33 @@ impl MetaState {
     pub fn apply(&mut self, command: MetaCommand) -> MetaEvent {
         match command {
             MetaCommand::PutServer { node, facts } => {
-                self.servers.insert(node, facts);
+                let start = facts.start;
+                let before = self.servers.insert(node, facts);
+                // A server that was started again is there to be used.
+                if before.is_some_and(|before| before.start != start) {
+                    self.evacuating.remove(&node);
+                }
                 MetaEvent::ServerChanged(node)
             }
             MetaCommand::RemoveServer { node } => {
                 self.servers.remove(&node);
+                self.evacuating.remove(&node);
                 MetaEvent::ServerChanged(node)
             }
+            MetaCommand::SetEvacuating { node, evacuating } => {
+                if evacuating && self.servers.contains_key(&node) {
+                    self.evacuating.insert(node);
+                } else {
+                    self.evacuating.remove(&node);
+                }
+                MetaEvent::ServerChanged(node)
+            }
+            MetaCommand::FinishMove {
+                account,
+                name,
+                group,
+                replicas,
+            } => self.finish_move((account, name), group, &replicas),
             MetaCommand::AddStream { stream, reply } => self.add(*stream, reply),
             MetaCommand::UpdateStream { stream, reply } => self.update(*stream, reply),
             MetaCommand::RemoveStream {
@@ -224,11 +349,33 @@ impl MetaState {
             .and_then(|all| all.get_mut(&key.1));
         match existing {
             Some(existing) => {
+                existing.moving = existing.next_move(&stream);
                 existing.config = stream.config;
                 existing.replicas = stream.replicas;
                 MetaEvent::Updated { key, reply }
             }
             None => MetaEvent::Missing { key, reply },
+        }
+    }
+
+    fn finish_move(&mut self, key: StreamKey, group: u64, replicas: &[NodeId]) -> MetaEvent {
+        let stream = self
+            .streams
+            .get_mut(&key.0)
+            .and_then(|all| all.get_mut(&key.1));
+        // It may have been told to move elsewhere meanwhile.
+        let finished = stream.filter(|stream| stream.group == group && stream.replicas == replicas);
+        let left = match finished {
+            Some(stream) => {
+                // The group exists: nobody may found it again, least of all who left it.
+                stream.founders.clear();
+                stream.moving.take().map(|moving| moving.leaving)
+            }
+            None => None,
+        };
+        MetaEvent::Moved {
+            key,
+            left: left.unwrap_or_default(),
         }
     }
 }
@@ -249,6 +396,7 @@ mod tests {
             replicas: vec![NodeId(1)],
             founders: vec![NodeId(1)],
             created_ns: 7,
+            moving: None,
         }
     }
 
@@ -297,5 +445,92 @@ mod tests {
         };
         assert_eq!(MetaCommand::decode(&command.encode()).ok(), Some(command));
         assert!(MetaCommand::decode(b"{\"do\":\"unknown\"}").is_err());
+    }
+
+    fn move_to(state: &mut MetaState, replicas: &[u64], origin: bool) {
+        let stream = state.stream("A", "one").expect("the stream").clone();
+        let origin = origin.then(|| Origin::of(&stream));
+        let replicas = replicas.iter().copied().map(NodeId).collect();
+        state.apply(MetaCommand::UpdateStream {
+            stream: Box::new(stream.moved_to(replicas, 9, origin)),
+            reply: None,
+        });
+    }
+
+    fn finish(state: &mut MetaState, replicas: &[u64]) -> MetaEvent {
+        state.apply(MetaCommand::FinishMove {
+            account: "A".into(),
+            name: "one".into(),
+            group: FIRST_STREAM_GROUP,
+            replicas: replicas.iter().copied().map(NodeId).collect(),
+        })
+    }
+
+    #[test]
+    fn a_server_that_is_left_holds_the_stream_until_the_move_is_over() {
+        let mut state = MetaState::default();
+        add(&mut state, "one");
+        move_to(&mut state, &[2, 3], true);
+        // Told again before it is over: the first server is not forgotten.
+        move_to(&mut state, &[3, 4], true);
+        let holders = |state: &MetaState| {
+            let stream = state.stream("A", "one").expect("the stream");
+            stream.holders().map(|node| node.0).collect::<Vec<_>>()
+        };
+        assert_eq!(holders(&state), [3, 4, 2, 1]);
+        let origin = state
+            .stream("A", "one")
+            .and_then(|s| s.moving.clone()?.origin);
+        assert_eq!(origin.map(|origin| origin.replicas), Some(vec![NodeId(1)]));
+
+        let key = ("A".to_owned(), "one".to_owned());
+        let late = MetaEvent::Moved {
+            key: key.clone(),
+            left: vec![],
+        };
+        assert_eq!(finish(&mut state, &[2, 3]), late, "that was taken back");
+        let left = vec![NodeId(2), NodeId(1)];
+        assert_eq!(finish(&mut state, &[3, 4]), MetaEvent::Moved { key, left });
+        assert_eq!(holders(&state), [3, 4]);
+        assert_eq!(state.stream("A", "one").map(|s| s.founders.len()), Some(0));
+    }
+
+    #[test]
+    fn an_update_that_moves_nothing_is_no_move() {
+        let mut state = MetaState::default();
+        add(&mut state, "one");
+        move_to(&mut state, &[1], true);
+        assert_eq!(
+            state.stream("A", "one").map(|s| s.moving.is_some()),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn a_server_is_evacuated_until_it_starts_again() {
+        let mut state = MetaState::default();
+        let node = NodeId(1);
+        let set = |evacuating| MetaCommand::SetEvacuating { node, evacuating };
+        let put = |start| MetaCommand::PutServer {
+            node,
+            facts: ServerFacts {
+                name: "n1".into(),
+                tags: vec![],
+                max_file_bytes: 0,
+                max_memory_bytes: 0,
+                start,
+            },
+        };
+        state.apply(set(true));
+        assert!(!state.is_evacuating(node), "it is not there");
+        state.apply(put(1));
+        state.apply(set(true));
+        state.apply(put(1));
+        assert!(state.is_evacuating(node));
+        state.apply(put(2));
+        assert!(!state.is_evacuating(node));
+        state.apply(set(true));
+        state.apply(set(false));
+        assert!(!state.is_evacuating(node));
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use consensus::NodeId;
 use serde::{Deserialize, Serialize};
 
+use crate::forward::Forwarded;
 use crate::meta::ServerFacts;
 
 /// A question to another server, as JSON.
@@ -19,8 +20,22 @@ pub enum Question {
     StreamInfos { account: String, names: Vec<String> },
     /// What an account uses on the asked server, counting what it leads.
     Usage { account: String },
+    /// Whether the asked server has lost the connection to a server, as a boolean.
+    Misses { node: NodeId },
     /// What the asked server knows about the groups that a server takes part in.
     Reliance { node: NodeId },
+    /// To the meta leader: the members of the stream's group are those assigned to it.
+    Moved {
+        account: String,
+        name: String,
+        group: u64,
+        replicas: Vec<NodeId>,
+    },
+    /// To the leader of a stream: publishes that a former leader could not store.
+    Publish {
+        group: u64,
+        messages: Vec<Forwarded>,
+    },
     /// A stored message, to repair a damaged copy.
     Message { group: u64, seq: u64 },
 }

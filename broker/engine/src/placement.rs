@@ -1,6 +1,6 @@
 //! Chooses the servers that hold a stream's replicas: pure, so that a choice can be explained.
 //!
-//! A server qualifies when it is online, carries every wanted tag and none of the unwanted ones
+//! A server qualifies when it is online and not evacuated, carries every wanted tag and none of the unwanted ones
 //! (`!tag`), and has room for the stream's `max_bytes`. Among those, the servers with the fewest
 //! replicas win, then those with more free storage, then the name decides.
 
@@ -15,6 +15,8 @@ pub struct Candidate {
     pub name: String,
     pub tags: Vec<String>,
     pub online: bool,
+    /// It is being emptied and gets nothing new.
+    pub evacuating: bool,
     /// Replicas of streams assigned to it.
     pub replicas: usize,
     /// Storage of the wanted kind that is not yet promised to other streams, in bytes.
@@ -37,6 +39,8 @@ pub struct Wanted<'a> {
 /// Why no placement was found; the text is what a client reads after code 10005.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    #[error("no suitable peers for placement")]
+    Cluster,
     #[error("no suitable peers for placement, {offline} of {known} peers offline")]
     Offline { offline: usize, known: usize },
     #[error("no suitable peers for placement, tags not matched ['{}']", tags.join("', '"))]
@@ -53,13 +57,16 @@ pub enum Refusal {
 
 /// Picks `wanted.replicas` servers, best first.
 pub fn place(candidates: &[Candidate], wanted: &Wanted<'_>) -> Result<Vec<NodeId>, Refusal> {
+    let candidates: Vec<&Candidate> = candidates.iter().filter(|c| !c.evacuating).collect();
     if candidates.len() < wanted.replicas {
         return Err(Refusal::TooFew {
             known: candidates.len(),
             wanted: wanted.replicas,
         });
     }
-    let online: Vec<&Candidate> = candidates.iter().filter(|c| c.online).collect();
+    // A replica that is away for a while is no reason to build another one.
+    let present = |c: &&Candidate| c.online || wanted.keep.contains(&c.node);
+    let online: Vec<&Candidate> = candidates.iter().copied().filter(present).collect();
     if online.len() < wanted.replicas {
         let offline = candidates.len() - online.len();
         return Err(Refusal::Offline {
@@ -92,19 +99,21 @@ pub fn place(candidates: &[Candidate], wanted: &Wanted<'_>) -> Result<Vec<NodeId
     Ok(chosen)
 }
 
-type Rank<'a> = (bool, usize, std::cmp::Reverse<u64>, &'a str);
+type Rank<'a> = (bool, bool, usize, std::cmp::Reverse<u64>, &'a str);
 
 fn rank<'a>(candidate: &'a Candidate, keep: &[NodeId]) -> Rank<'a> {
     let leaves = !keep.contains(&candidate.node);
     (
         leaves,
+        !candidate.online,
         candidate.replicas,
         std::cmp::Reverse(candidate.free_bytes),
         &candidate.name,
     )
 }
 
-fn tags_match(have: &[String], wanted: &[String]) -> bool {
+/// Whether a server with the tags `have` may hold what asks for `wanted`.
+pub fn tags_match(have: &[String], wanted: &[String]) -> bool {
     let has = |tag: &str| have.iter().any(|t| t.eq_ignore_ascii_case(tag));
     let open_to_jetstream = !has("!jetstream");
     open_to_jetstream
@@ -112,6 +121,12 @@ fn tags_match(have: &[String], wanted: &[String]) -> bool {
             Some(unwanted) => !has(unwanted),
             None => has(tag),
         })
+}
+
+/// The tag of a server that may not occur twice among the replicas of a stream.
+pub fn unique_value(tags: &[String], prefix: &str) -> Option<String> {
+    let tag = tags.iter().find(|tag| tag.starts_with(prefix));
+    tag.map(|tag| tag.to_ascii_lowercase())
 }
 
 fn pick_unique(ranked: &[&Candidate], wanted: &Wanted<'_>) -> Vec<NodeId> {
@@ -122,10 +137,9 @@ fn pick_unique(ranked: &[&Candidate], wanted: &Wanted<'_>) -> Vec<NodeId> {
             break;
         }
         if let Some(prefix) = wanted.unique_tag {
-            let own = candidate.tags.iter().find(|t| t.starts_with(prefix));
-            match own {
-                Some(tag) if used.insert(tag.to_ascii_lowercase()) => {}
-                _ => continue,
+            let value = unique_value(&candidate.tags, prefix);
+            if !value.is_some_and(|value| used.insert(value)) {
+                continue;
             }
         }
         chosen.push(candidate.node);
@@ -143,6 +157,7 @@ mod tests {
             name: format!("s{id}"),
             tags: tags.iter().map(|t| t.to_string()).collect(),
             online: true,
+            evacuating: false,
             replicas,
             free_bytes,
         }
@@ -255,6 +270,36 @@ mod tests {
             Err(Refusal::Offline {
                 offline: 1,
                 known: 3
+            })
+        );
+    }
+
+    #[test]
+    fn an_evacuated_server_gets_nothing_and_a_kept_one_may_be_away() {
+        let mut servers = [
+            server(1, &[], 0, 50),
+            server(2, &[], 1, 50),
+            server(3, &[], 2, 50),
+        ];
+        servers[0].evacuating = true;
+        servers[2].online = false;
+        let keep = [NodeId(1), NodeId(3)];
+        let wanted = Wanted {
+            replicas: 2,
+            keep: &keep,
+            ..Wanted::default()
+        };
+        assert_eq!(place(&servers, &wanted), Ok(vec![NodeId(3), NodeId(2)]));
+        let wanted = Wanted {
+            replicas: 3,
+            ..Wanted::default()
+        };
+        let refused = place(&servers, &wanted);
+        assert_eq!(
+            refused,
+            Err(Refusal::TooFew {
+                known: 2,
+                wanted: 3
             })
         );
     }

@@ -57,9 +57,20 @@ impl Proposals {
         self.waiting.remove(&id.number)
     }
 
-    /// Forgets all waiters: the leadership ended, and what becomes of their commands is unknown.
+    /// Forgets all waiters: nothing that is still to be applied was proposed by them.
     pub fn forget_all(&mut self) {
         self.waiting.clear();
+    }
+
+    /// Forgets all waiters but publishers: the leadership ended, and what becomes of their commands
+    /// is unknown. Publishers are still told if theirs are applied.
+    pub fn keep_publishers(&mut self) {
+        let is_publisher = |waiter: &Waiter| matches!(waiter, Waiter::Publishers(_));
+        self.waiting.retain(|_, waiter| is_publisher(waiter));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 }
 
@@ -78,5 +89,16 @@ mod tests {
         assert!(proposals.take(stranger).is_none());
         assert!(proposals.take(id).is_some());
         assert!(proposals.take(id).is_none());
+    }
+
+    #[test]
+    fn publishers_wait_on_when_the_leadership_ends() {
+        let mut proposals = Proposals::new(7);
+        let publishers = proposals.register(Waiter::Publishers(vec![None]));
+        let other = proposals.register(Waiter::Confirmations(vec![]));
+        proposals.keep_publishers();
+        assert!(proposals.take(other).is_none());
+        assert!(proposals.take(publishers).is_some());
+        assert!(proposals.is_empty());
     }
 }

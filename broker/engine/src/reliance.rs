@@ -34,6 +34,8 @@ pub struct Reliance {
     /// It has everything that the leaders of its groups have: after a start, it has caught up.
     pub current: bool,
     pub online: bool,
+    /// Its replicas and leaderships are leaving, or have left.
+    pub evacuating: bool,
     /// Replicas of streams that it holds.
     pub replicas: usize,
     /// Groups that it leads, the meta group among them.
@@ -99,6 +101,7 @@ impl Engine {
         let mut reliance = judge(&expected, node, &reports);
         reliance.server = self.server_name(node);
         reliance.online = self.is_online(node);
+        reliance.evacuating = self.meta().read(|meta| meta.is_evacuating(node));
         if !self.is_ready() {
             let reason = "jetstream is not ready on the server that was asked".to_owned();
             reliance.block("", META_NAME, reason);
@@ -182,6 +185,8 @@ struct Expected {
     account: String,
     stream: String,
     is_replicated: bool,
+    /// The stream leaves the server, which may be out of the group already.
+    is_leaving: bool,
 }
 
 fn expected(meta: &MetaState, node: NodeId) -> Vec<Expected> {
@@ -190,15 +195,15 @@ fn expected(meta: &MetaState, node: NodeId) -> Vec<Expected> {
         account: String::new(),
         stream: META_NAME.to_owned(),
         is_replicated: meta.servers().len() > 1,
+        is_leaving: false,
     }];
-    let held = meta
-        .streams()
-        .filter(|stream| stream.replicas.contains(&node));
+    let held = meta.streams().filter(|stream| stream.is_held_by(node));
     expected.extend(held.map(|stream| Expected {
         group: stream.group,
         account: stream.account.clone(),
         stream: stream.config.name.clone(),
-        is_replicated: stream.replicas.len() > 1,
+        is_replicated: stream.holders().count() > 1,
+        is_leaving: !stream.replicas.contains(&node),
     }));
     expected
 }
@@ -228,7 +233,7 @@ fn judge(
     };
     for group in expected {
         let is_known = holding.contains(&group.group) || relying.contains_key(&group.group);
-        if !is_known || behind.contains(&group.group) {
+        if !group.is_leaving && (!is_known || behind.contains(&group.group)) {
             reliance.behind += 1;
             reliance.current = false;
         }
@@ -240,7 +245,7 @@ fn judge(
         } else if broken.contains(&group.group) {
             let reason = "another replica stopped after an error".to_owned();
             reliance.block(account, stream, reason);
-        } else if !is_known {
+        } else if !is_known && !group.is_leaving {
             reliance.block(account, stream, "it has no leader".to_owned());
         }
     }
@@ -256,6 +261,7 @@ impl Reliance {
             safe: true,
             current: true,
             online: true,
+            evacuating: false,
             replicas: 0,
             leaders: 0,
             unreplicated: 0,
@@ -288,6 +294,7 @@ mod tests {
             account: "A".into(),
             stream: format!("S{id}"),
             is_replicated,
+            is_leaving: false,
         }
     }
 

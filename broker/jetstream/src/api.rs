@@ -70,6 +70,52 @@ pub struct ClusterInfo {
     pub traffic_account: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<PeerInfo>,
+    /// Where the replicas are to be, while they are not all there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub desired: Option<DesiredCluster>,
+}
+
+/// A change of servers under way, or one that has to wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DesiredCluster {
+    pub created: Timestamp,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<DesiredPeer>,
+    /// What cancelling goes back to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<DesiredOrigin>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<DesiredStatus>,
+}
+
+/// A server that is to hold a replica.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DesiredPeer {
+    pub name: String,
+    #[serde(skip_serializing_if = "is_default")]
+    pub offline: bool,
+    pub peer: String,
+}
+
+/// How the stream was placed before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DesiredOrigin {
+    pub replicas: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placement: Option<crate::config::Placement>,
+}
+
+/// What the change of servers waits for: `type` is for programs (`meta`, `membership`, `catchup`,
+/// `quorum`, `blocked`), `description` for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DesiredStatus {
+    pub description: String,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub err: String,
 }
 
 /// One replica that is not the leader.
@@ -101,6 +147,34 @@ pub struct StepDownRequest {
 pub struct PeerRequest {
     pub peer: String,
     pub peer_id: String,
+}
+
+/// A request to have everything leave a server, or to take that back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvacuateRequest {
+    pub peer: String,
+    pub peer_id: String,
+    /// Lets the server have replicas and leaderships again.
+    pub cancel: bool,
+}
+
+/// A request to move a stream's replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamMoveRequest {
+    /// The server that a replica leaves.
+    pub server: String,
+    pub cluster: String,
+    pub domain: String,
+    /// Further tags that the servers must carry.
+    pub tags: Vec<String>,
+}
+
+/// The body of a response to what is carried out later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Initiated {
+    pub initiated: bool,
 }
 
 /// The body of responses that only confirm.

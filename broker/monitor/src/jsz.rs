@@ -42,6 +42,9 @@ pub struct JsInfo {
     pub account_details: Vec<AccountDetail>,
     /// Accounts with JetStream.
     pub total: usize,
+    /// Replicas and leaderships leave this server.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub evacuating: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -105,6 +108,9 @@ pub struct MetaClusterInfo {
     pub pending: u64,
     pub pending_requests: u64,
     pub pending_infos: u64,
+    /// Servers that replicas and leaderships leave.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evacuating: Vec<String>,
     /// Never there: the meta group's checkpoints are not counted.
     pub snapshot: Option<serde_json::Value>,
 }
@@ -160,6 +166,7 @@ pub fn jsz(sources: &Sources, options: &JszOptions) -> Result<JsInfo, BadRequest
         meta_cluster: None,
         account_details: Vec::new(),
         total: 0,
+        evacuating: false,
     };
     let Some(engine) = &sources.engine else {
         return Ok(info);
@@ -168,6 +175,7 @@ pub fn jsz(sources: &Sources, options: &JszOptions) -> Result<JsInfo, BadRequest
     count(&mut info, &assets);
     info.meta_cluster = meta_cluster(engine);
     info.total = info.stats.accounts;
+    info.evacuating = engine.is_evacuating();
     if options.accounts || options.streams || options.consumer || !options.account.is_empty() {
         info.account_details = account_details(engine, &assets, options);
     }
@@ -320,6 +328,7 @@ fn meta_cluster(engine: &Engine) -> Option<MetaClusterInfo> {
         pending: meta.pending,
         pending_requests: 0,
         pending_infos: 0,
+        evacuating: meta.evacuating,
         snapshot: None,
     })
 }

@@ -99,6 +99,43 @@ async fn another_leader_takes_over_within_three_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_known_to_be_dead_is_replaced_at_once() {
+    for seed in 0..10 {
+        let mut cluster = Cluster::start(3, seed).await;
+        let leader = cluster.leader().await;
+        cluster.commit(leader, 10).await;
+        let died = Instant::now();
+        cluster.crash(leader).await;
+        for server in cluster.running() {
+            server.consensus().take_over_from(node(leader));
+        }
+        let next = cluster.leader().await;
+        cluster.commit(next, 1).await;
+        let outage = died.elapsed();
+        let limit = Duration::from_millis(500);
+        assert!(outage < limit, "seed {seed}: {outage:?}");
+        cluster.boot(leader).await;
+        cluster.agree().await;
+        cluster.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_not_dead_loses_nothing_when_it_is_taken_for_dead() {
+    let mut cluster = Cluster::start(3, 8).await;
+    let leader = cluster.leader().await;
+    cluster.commit(leader, 10).await;
+    for server in cluster.running().filter(|server| server.id != node(leader)) {
+        server.consensus().take_over_from(node(leader));
+    }
+    let other = |cluster: &Cluster| cluster.running().any(|s| s.leads() && s.id != node(leader));
+    until("another leads", || other(&cluster)).await;
+    let next = cluster.leader().await;
+    cluster.commit(next, 10).await;
+    cluster.agree().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_without_majority_commits_nothing() {
     let mut cluster = Cluster::start(3, 5).await;
     let old = cluster.leader().await;

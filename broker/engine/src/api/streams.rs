@@ -21,7 +21,7 @@ use super::{Job, Outcome, account, leaders, optional, placing, shown};
 use crate::asset::Asset;
 use crate::bus::Outgoing;
 use crate::engine::Engine;
-use crate::meta::{Assignment, MetaCommand};
+use crate::meta::{Assignment, MetaCommand, Move, Origin};
 use crate::peer::Question;
 
 /// How long other servers are waited for when a list is put together.
@@ -48,7 +48,7 @@ pub async fn create(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Out
         if existing.config != config {
             return ApiError::STREAM_NAME_EXIST.into();
         }
-        return existing_info(engine, job, &config.name).await;
+        return gathered_info(engine, &job.account, &config.name, Verb::StreamCreate).await;
     }
     if let Err(error) = account::check_room_for_stream(engine, &job.account, &config, None) {
         return error.into();
@@ -64,6 +64,7 @@ pub async fn create(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Out
         founders: replicas.clone(),
         replicas,
         created_ns: engine.env().now_ns(),
+        moving: None,
     });
     propose(
         engine,
@@ -107,9 +108,16 @@ pub async fn update(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Out
             Err(error) => return error.into(),
         },
     };
+    let origin = Origin::of(&old);
+    let moving = moves.then(|| Move {
+        begun_ns: engine.env().now_ns(),
+        leaving: Vec::new(),
+        origin: Some(origin),
+    });
     let stream = Box::new(Assignment {
         config,
         replicas,
+        moving: old.moving.clone().or(moving),
         ..old
     });
     propose(
@@ -162,7 +170,8 @@ pub fn delete(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Outcome {
     )
 }
 
-fn propose(engine: &Engine, command: MetaCommand) -> Outcome {
+/// Proposes a change that is answered once it is applied.
+pub fn propose(engine: &Engine, command: MetaCommand) -> Outcome {
     match engine.meta().propose(&command) {
         Ok(()) => Outcome::Silent,
         Err(consensus::ProposeError::Full) => ApiError::STORAGE_RESOURCES_EXCEEDED.into(),
@@ -373,10 +382,11 @@ async fn gather_infos(engine: &Engine, account: &str, names: &[String]) -> Vec<V
     infos
 }
 
-async fn existing_info(engine: &Engine, job: &Job, name: &str) -> Outcome {
-    let infos = gather_infos(engine, &job.account, &[name.to_owned()]).await;
+/// The info of a stream, whoever leads it.
+pub async fn gathered_info(engine: &Engine, account: &str, name: &str, verb: Verb) -> Outcome {
+    let infos = gather_infos(engine, account, &[name.to_owned()]).await;
     match infos.first() {
-        Some(info) => Outcome::respond(Verb::StreamCreate, info),
+        Some(info) => Outcome::respond(verb, info),
         None => ApiError::CLUSTER_NOT_AVAIL.into(),
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{Asset, snapshot};
 use crate::bus::Outgoing;
+use crate::inbox::PublishBatch;
 use crate::lead::LiveEvent;
 use crate::proposals::Waiter;
 
@@ -34,22 +35,30 @@ impl Machine for Asset {
     }
 
     fn role(&self, role: Role) {
-        if !matches!(role, Role::Leader { .. }) {
-            self.proposals.lock().forget_all();
+        match role {
+            // All that was ever proposed here and is in the log has been applied.
+            Role::Leader { .. } => self.proposals.lock().forget_all(),
+            Role::Follower { .. } => self.proposals.lock().keep_publishers(),
         }
         self.role.send_replace(role);
     }
 
     fn refused(&self, command: Bytes) {
         if let Ok(command) = Command::decode(command) {
-            if let Some(id) = command.proposal {
-                self.proposals.lock().take(id);
-            }
-            if let Action::Copy(copied) = command.action
-                && let Some(live) = self.live()
-            {
-                let (source, stalled) = (copied.source, Some(ApiError::CLUSTER_NOT_AVAIL));
-                live.events(vec![LiveEvent::Copied { source, stalled }]);
+            let waiter = command
+                .proposal
+                .and_then(|id| self.proposals.lock().take(id));
+            match (command.action, waiter) {
+                (Action::PublishBatch(publishes), Some(Waiter::Publishers(replies))) => {
+                    self.strays.push(PublishBatch { publishes, replies });
+                }
+                (Action::Copy(copied), _) => {
+                    if let Some(live) = self.live() {
+                        let (source, stalled) = (copied.source, Some(ApiError::CLUSTER_NOT_AVAIL));
+                        live.events(vec![LiveEvent::Copied { source, stalled }]);
+                    }
+                }
+                _ => {}
             }
         }
         self.applied.notify_waiters();

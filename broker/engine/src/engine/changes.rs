@@ -1,19 +1,25 @@
 //! Makes this server run what the meta group assigns to it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use consensus::Start;
+use consensus::{ChangeError, Group, NodeId, Start};
 use jetstream::api;
 use jetstream::api::advisory::ActionKind;
 use jetstream::command::Action;
 
-use super::{Engine, Shared};
+use super::{Engine, Shared, placed};
 use crate::asset::{Asset, is_volatile};
 use crate::bus::Outgoing;
 use crate::lead;
 use crate::meta::{Assignment, MetaEvent, ReplyTo, StreamKey};
 use crate::meta_group::Change;
+use crate::peer::Question;
+
+/// How long the meta leader may take to hear that a move is over; it is told again.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Follows one change of the meta state.
 pub async fn follow(engine: &Engine, change: Change) {
@@ -29,6 +35,7 @@ async fn applied(engine: &Engine, event: MetaEvent) {
         MetaEvent::ServerChanged(_) => {}
         MetaEvent::Added { key, reply } => added(engine, key, reply).await,
         MetaEvent::Updated { key, reply } => updated(engine, &key, reply).await,
+        MetaEvent::Moved { key, left } => moved(shared, &key, &left).await,
         MetaEvent::Removed { stream, reply } => {
             remove(shared, &stream.key()).await;
             if shared.meta.is_leader() {
@@ -69,7 +76,7 @@ async fn added(engine: &Engine, key: StreamKey, reply: Option<ReplyTo>) {
     let Some(assignment) = assignment(&engine.shared, &key) else {
         return;
     };
-    if !assignment.replicas.contains(&engine.shared.env.node()) {
+    if !assignment.is_held_by(engine.shared.env.node()) {
         return;
     }
     open(engine, assignment, Opening::Founding, reply).await;
@@ -80,7 +87,7 @@ async fn updated(engine: &Engine, key: &StreamKey, reply: Option<ReplyTo>) {
     let Some(assignment) = assignment(shared, key) else {
         return;
     };
-    let is_ours = assignment.replicas.contains(&shared.env.node());
+    let is_ours = assignment.is_held_by(shared.env.node());
     let asset = engine.asset(&key.0, &key.1);
     match asset {
         Some(asset) => {
@@ -96,9 +103,26 @@ async fn updated(engine: &Engine, key: &StreamKey, reply: Option<ReplyTo>) {
     }
 }
 
-/// The leader brings the stream's own group in line with its new assignment and answers.
+/// The stream's move is over: whoever does not hold it any more deletes what it has.
+async fn moved(shared: &Shared, key: &StreamKey, left: &[NodeId]) {
+    let Some(assignment) = assignment(shared, key) else {
+        return;
+    };
+    let here = shared.env.node();
+    if left.contains(&here) && !assignment.is_held_by(here) {
+        tracing::info!(account = key.0, stream = key.1, "stream moved away");
+        remove(shared, key).await;
+        return;
+    }
+    let asset = shared.assets.read().get(key).cloned();
+    if let Some(asset) = asset {
+        *asset.assignment.write() = assignment;
+    }
+}
+
+/// The leader applies the new configuration and answers, then brings the members in line.
 async fn lead_update(engine: &Engine, asset: Arc<Asset>, reply: Option<ReplyTo>) {
-    conform(&asset).await;
+    conform_config(&asset).await;
     let info = crate::api::stream_info(engine, &asset);
     answer(
         &engine.shared,
@@ -107,26 +131,104 @@ async fn lead_update(engine: &Engine, asset: Arc<Asset>, reply: Option<ReplyTo>)
     );
     let (account, stream) = asset.key();
     crate::advisory::stream_action(engine, &account, &stream, ActionKind::Modify);
+    conform(engine, &asset).await;
+}
+
+/// Whether the group is what the assignment says; else its leader has something to do.
+pub fn conforms(asset: &Asset) -> bool {
+    let assignment = asset.assignment.read();
+    let has_members = asset.group().is_none_or(|group| {
+        let members = group.members();
+        members.learners.is_empty()
+            && members.voters.len() == assignment.replicas.len()
+            && assignment
+                .replicas
+                .iter()
+                .all(|node| members.voters.contains(node))
+    });
+    let has_config = || asset.read(|machine| *machine.config() == assignment.config);
+    assignment.moving.is_none() && has_members && has_config()
 }
 
 /// On the leader: makes the group's configuration and members those of the assignment.
-pub async fn conform(asset: &Asset) {
-    let assignment = asset.assignment.read().clone();
-    if asset.config() != assignment.config {
-        asset
-            .request(Action::UpdateConfig(Box::new(assignment.config)))
-            .await;
-    }
+pub async fn conform(engine: &Engine, asset: &Asset) {
+    // A change of members takes as long as a new replica needs to catch up; one at a time.
+    let Ok(_turn) = asset.conforming.try_lock() else {
+        return;
+    };
+    conform_config(asset).await;
     if let Some(group) = asset.group()
         && asset.env.is_clustered()
+        && conform_members(engine, asset, group).await
     {
-        let wanted = assignment.replicas.iter().copied().collect();
-        if group.members().voters != wanted
-            && let Err(error) = group.change_members(wanted).await
-        {
-            let (account, stream) = asset.key();
-            tracing::warn!(account, stream, %error, "replicas could not be changed yet");
-        }
+        report_moved(engine, asset).await;
+    }
+}
+
+async fn conform_config(asset: &Asset) {
+    let config = asset.assignment.read().config.clone();
+    if asset.config() != config {
+        asset.request(Action::UpdateConfig(Box::new(config))).await;
+    }
+}
+
+/// True once the members are those assigned.
+async fn conform_members(engine: &Engine, asset: &Asset, group: &Group) -> bool {
+    let wanted: BTreeSet<NodeId> = asset.assignment.read().replicas.iter().copied().collect();
+    let here = asset.env.node();
+    let mut with_leader = wanted.clone();
+    with_leader.insert(here);
+    let members = group.members();
+    if (members.voters != with_leader || !members.learners.is_empty())
+        && let Err(error) = group.change_members(with_leader).await
+    {
+        return not_yet(asset, &error);
+    }
+    if wanted.contains(&here) {
+        return true;
+    }
+    // Who leaves hands over first, so that nobody waits for an election; the next leader goes on.
+    let next = placed::successor(engine, group, |node| wanted.contains(&node));
+    let Some(next) = next else {
+        return not_yet(asset, &ChangeError::NoTarget);
+    };
+    match group.transfer_leader(Some(next)).await {
+        Ok(_) => false,
+        Err(error) => not_yet(asset, &error),
+    }
+}
+
+fn not_yet(asset: &Asset, error: &ChangeError) -> bool {
+    let (account, stream) = asset.key();
+    tracing::warn!(account, stream, %error, "replicas could not be changed yet");
+    false
+}
+
+/// Has the meta leader write down that the move is over, if there is one.
+async fn report_moved(engine: &Engine, asset: &Asset) {
+    let assignment = asset.assignment.read().clone();
+    if assignment.moving.is_none() {
+        return;
+    }
+    let Assignment {
+        account,
+        config,
+        group,
+        replicas,
+        ..
+    } = assignment;
+    let name = config.name;
+    if engine.meta().is_leader() {
+        engine.shared.finish_move(account, name, group, replicas);
+    } else if let Some(leader) = engine.shared.meta_leader() {
+        let question = Question::Moved {
+            account,
+            name,
+            group,
+            replicas,
+        };
+        let peers = &engine.env().peers;
+        peers.call(leader, question.encode(), REPORT_TIMEOUT).await;
     }
 }
 
@@ -208,7 +310,7 @@ impl Shared {
         let node = self.env.node();
         let assigned: Vec<Assignment> = self.meta.read(|meta| {
             meta.streams()
-                .filter(|stream| stream.replicas.contains(&node))
+                .filter(|stream| stream.is_held_by(node))
                 .cloned()
                 .collect()
         });

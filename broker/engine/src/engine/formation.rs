@@ -15,6 +15,7 @@ use super::Engine;
 use crate::meta::{META_GROUP, MetaCommand};
 use crate::meta_group::Change;
 use crate::peer::Question;
+use crate::planner::Planner;
 
 /// Time between two looks at what is missing.
 const TICK: Duration = Duration::from_millis(250);
@@ -312,7 +313,8 @@ async fn admit(engine: Engine, node: NodeId, name: String, replaces: Option<Node
     tracing::info!(server = name, "server admitted to the jetstream cluster");
 }
 
-/// Moves all replicas of a server that is gone to `new`, or wherever there is room.
+/// Moves all replicas of a server that is gone to `new`, or wherever there is room. A stream that
+/// had its only replica there stays assigned to it: there is nothing it could be rebuilt from.
 pub fn replace_everywhere(engine: &Engine, old: NodeId, new: Option<NodeId>) {
     let affected: Vec<_> = engine.meta().read(|meta| {
         meta.streams()
@@ -320,26 +322,33 @@ pub fn replace_everywhere(engine: &Engine, old: NodeId, new: Option<NodeId>) {
             .cloned()
             .collect()
     });
-    for mut stream in affected {
+    let now_ns = engine.env().now_ns();
+    let mut planner = Planner::new(engine);
+    planner.exclude(old);
+    for stream in affected {
         let staying: Vec<NodeId> = stream
             .replicas
             .iter()
             .copied()
             .filter(|node| *node != old)
             .collect();
-        stream.replicas = match new {
+        let name = stream.config.name.clone();
+        let replicas = match new {
             Some(new) => staying.into_iter().chain([new]).collect(),
-            None => match crate::api::place_without(engine, &stream.config, &staying, old) {
+            None if staying.is_empty() && !engine.is_online(old) => {
+                tracing::error!(stream = name, "the only replica of a stream is gone");
+                continue;
+            }
+            None => match planner.place(&stream.config, &staying) {
                 Ok(replicas) => replicas,
                 Err(error) => {
-                    let stream = stream.config.name;
-                    tracing::warn!(stream, %error, "no server for a replica that was lost");
+                    tracing::warn!(stream = name, %error, "no server for a replica that was lost");
                     continue;
                 }
             },
         };
         let command = MetaCommand::UpdateStream {
-            stream: Box::new(stream),
+            stream: Box::new(stream.moved_to(replicas, now_ns, None)),
             reply: None,
         };
         engine.meta().propose(&command).ok();

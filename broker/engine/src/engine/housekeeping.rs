@@ -88,8 +88,9 @@ async fn retry_full(engine: &Engine) {
 /// Tries again what a change of leader or a missing server kept from being done.
 fn conform(engine: &Engine) {
     for asset in engine.assets() {
-        if asset.is_leader() {
-            engine.spawn(async move { changes::conform(&asset).await });
+        if asset.is_leader() && !changes::conforms(&asset) {
+            let leading = engine.clone();
+            engine.spawn(async move { changes::conform(&leading, &asset).await });
         }
     }
 }

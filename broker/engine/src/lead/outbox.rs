@@ -102,6 +102,13 @@ impl Outbox {
         self.propose(asset);
     }
 
+    /// Leaves what the log did not take to the leader that follows.
+    pub fn leave_over(self, asset: &Asset) {
+        for proposal in self.publishes {
+            leave(asset, proposal);
+        }
+    }
+
     /// Gives up atomic batches that nobody completes.
     pub fn expire_batches(&mut self, asset: &Asset) {
         let now_ns = asset.env.now_ns();
@@ -171,7 +178,8 @@ impl Outbox {
                 Err(ProposeError::Full) => {
                     refuse(asset, &proposal, ApiError::STORAGE_RESOURCES_EXCEEDED);
                 }
-                // Without leadership nothing is acknowledged and the publisher tries again.
+                Err(ProposeError::NotLeader { .. }) => leave(asset, proposal),
+                // Of a group that is closed nothing is acknowledged and the publisher tries again.
                 _ => {}
             }
         }
@@ -180,6 +188,13 @@ impl Outbox {
 
 fn is_busy(outcome: Result<(), ProposeError>) -> bool {
     matches!(outcome, Err(ProposeError::Busy | ProposeError::Full))
+}
+
+/// Atomic batches end with the leadership under which they were sent: their clients send them again.
+fn leave(asset: &Asset, proposal: Proposal) {
+    if let Proposal::Each(batch) = proposal {
+        asset.strays.push(batch);
+    }
 }
 
 /// Tells publishers why nothing was stored. Nothing else changes: the next publish is tried anew.

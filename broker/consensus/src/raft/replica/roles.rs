@@ -1,6 +1,11 @@
 //! How a group gets its first leader, and how the machine hears who leads.
 
+use openraft::raft::TransferLeaderRequest;
+
 use super::*;
+
+/// Time between two members that stand for election in turn, after the leader was lost.
+const TAKE_OVER_TURN: Duration = Duration::from_millis(200);
 
 impl Replica {
     /// Founds the group, unless it exists. Any member may do it, because all write the same first
@@ -22,6 +27,27 @@ impl Replica {
         if let Err(error) = self.raft.initialize(members).await {
             // The first entry came from another member at the last moment.
             tracing::debug!(group = %self.group, %error, "group exists already");
+        }
+    }
+
+    /// Stands for election, when it is this replica's turn and `lost` still passes for the leader. It
+    /// does so as if `lost` had asked for it, which the other members do not take for a disturbance.
+    pub(crate) async fn take_over_from(self: Arc<Self>, lost: NodeId) {
+        let mut voters = self.members().voters;
+        voters.remove(&lost);
+        let Some(turn) = turn(self.group, self.options.node, &voters) else {
+            return;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(TAKE_OVER_TURN * turn as u32) => {}
+            () = self.stop.stopped() => return,
+        }
+        if self.leader() != Some(lost) {
+            return;
+        }
+        let request = TransferLeaderRequest::new(self.vote(), self.options.node, None);
+        if let Ok(Err(error)) = self.raft.handle_transfer_leader(request).await {
+            tracing::debug!(group = %self.group, %error, "leadership not taken over");
         }
     }
 
