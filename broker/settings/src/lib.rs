@@ -22,11 +22,13 @@
     )
 )]
 
+mod digest;
 pub mod flags;
 pub mod options;
 mod print;
 mod problem;
 mod read;
+pub mod reload;
 mod syntax;
 pub mod value;
 

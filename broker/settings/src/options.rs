@@ -13,6 +13,7 @@ mod websocket;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::{Position, Problem};
 
@@ -34,6 +35,8 @@ pub use websocket::WebSocket;
 
 /// The port clients expect.
 pub const DEFAULT_PORT: u16 = 4222;
+/// How long a client has to authenticate unless told otherwise.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A port to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,9 @@ impl Port {
 pub struct Options {
     /// The file these options were read from.
     pub config_file: Option<PathBuf>,
+    /// Equal for files that say the same; see [`Map::digest`](crate::Map::digest). Empty without a
+    /// file.
+    pub config_digest: String,
     pub host: String,
     pub port: Port,
     pub client_advertise: Option<String>,
@@ -115,6 +121,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             config_file: None,
+            config_digest: String::new(),
             host: "0.0.0.0".into(),
             port: Port::Fixed(DEFAULT_PORT),
             client_advertise: None,
@@ -158,6 +165,15 @@ impl Default for Options {
             unserved: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+}
+
+impl Options {
+    /// How long a client has to authenticate.
+    pub fn authentication_timeout(&self) -> Duration {
+        let with_tls = |tls: &Tls| tls.timeout + Duration::from_secs(1);
+        let unless_set = || self.tls.as_ref().map_or(AUTHENTICATION_TIMEOUT, with_tls);
+        self.authorization.timeout.unwrap_or_else(unless_set)
     }
 }
 

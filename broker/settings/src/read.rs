@@ -47,6 +47,7 @@ impl Options {
     ) -> Result<Options, Problems> {
         let map = crate::parse(path, source)?;
         self.config_file = Some(path.to_path_buf());
+        self.config_digest = map.digest();
         let mut reader = Reader::new(source);
         if map.entries.is_empty() {
             let reason = format!("{}: config has no values or is empty", path.display());

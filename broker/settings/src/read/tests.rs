@@ -90,6 +90,7 @@ fn zero_means_the_default_where_it_does_for_nats_server() {
     );
     let defaults = Options {
         config_file: Some(PathBuf::from("main.conf")),
+        config_digest: options.config_digest.clone(),
         ..Options::default()
     };
     assert_eq!(options, defaults);

@@ -1,0 +1,72 @@
+//! Values as Go prints them: people compare the log with that of nats-server.
+
+use std::time::Duration;
+
+use crate::options::Port;
+
+pub fn port(port: Option<Port>) -> String {
+    match port {
+        None => "0".to_owned(),
+        Some(Port::Random) => "-1".to_owned(),
+        Some(Port::Fixed(port)) => port.to_string(),
+    }
+}
+
+pub fn text(text: &Option<String>) -> String {
+    text.clone().unwrap_or_default()
+}
+
+/// `1h0m0s`, `2m0s`, `1.5s`, `300ms`.
+pub fn duration(duration: Duration) -> String {
+    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    if seconds == 0 {
+        return match nanos {
+            0 => "0s".to_owned(),
+            1..1_000 => format!("{nanos}ns"),
+            1_000..1_000_000 => format!("{}\u{b5}s", f64::from(nanos) / 1e3),
+            _ => format!("{}ms", f64::from(nanos) / 1e6),
+        };
+    }
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let fraction = format!("{nanos:09}");
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    let seconds = format!("{}{point}{fraction}s", seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => seconds,
+        (0, _) => format!("{minutes}m{seconds}"),
+        _ => format!("{hours}h{minutes}m{seconds}"),
+    }
+}
+
+/// Bytes in binary units, with two digits behind the point.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KB", "MB", "GB", "TB", "PB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut size = bytes as f64 / 1024.0;
+    let mut units = UNITS.iter();
+    let mut unit = units.next();
+    while size >= 1024.0 {
+        let Some(next) = units.next() else { break };
+        (size, unit) = (size / 1024.0, Some(next));
+    }
+    format!("{size:.2} {}", unit.unwrap_or(&"PB"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_look_like_those_of_go() {
+        let shown = [0, 7, 1_500, 300_000_000, 1_500_000_000].map(Duration::from_nanos);
+        let shown = shown.map(duration);
+        assert_eq!(shown, ["0s", "7ns", "1.5\u{b5}s", "300ms", "1.5s"]);
+        assert_eq!(duration(Duration::from_secs(120)), "2m0s");
+        assert_eq!(duration(Duration::from_millis(3_661_500)), "1h1m1.5s");
+        assert_eq!(bytes(200_000_000), "190.73 MB");
+        assert_eq!(bytes(1), "1 B");
+    }
+}
