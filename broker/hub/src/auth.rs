@@ -50,6 +50,9 @@ pub struct PeerTls {
 pub enum AuthFailure {
     /// `Authorization Violation`.
     Violation,
+    /// `Authorization Violation`, and no word to a connection that is there already: its user is
+    /// gone.
+    UnknownUser,
     /// `User Authentication Expired`.
     UserExpired,
     /// `Account Authentication Expired`.
@@ -63,7 +66,9 @@ pub enum AuthFailure {
 impl From<AuthFailure> for wire::Error {
     fn from(failure: AuthFailure) -> wire::Error {
         match failure {
-            AuthFailure::Violation => wire::Error::AuthorizationViolation,
+            AuthFailure::Violation | AuthFailure::UnknownUser => {
+                wire::Error::AuthorizationViolation
+            }
             AuthFailure::UserExpired => wire::Error::UserExpired,
             AuthFailure::AccountExpired => wire::Error::AccountExpired,
             AuthFailure::AccountConnections => wire::Error::MaxAccountConnections,

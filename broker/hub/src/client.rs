@@ -15,6 +15,7 @@ use wire::{
     encode,
 };
 
+use self::login::Refusal;
 use crate::{
     account::Account,
     connection::Connection,
@@ -90,8 +91,18 @@ impl Protocol for Session {
     }
 
     async fn login_again(&mut self) -> Result<(), Next> {
-        let outcome = self.try_login_again().await;
-        outcome.map_err(|error| self.fail(error))
+        match self.try_login_again().await {
+            Ok(()) => Ok(()),
+            Err(Refusal::Told(error)) => Err(self.fail(error)),
+            Err(Refusal::Silent) => {
+                self.connection.close(CloseReason::ClientClosed);
+                Err(Next::Close)
+            }
+        }
+    }
+
+    fn refresh_limits(&mut self) {
+        Session::refresh_limits(self);
     }
 
     fn stalls(&self) -> bool {
@@ -331,13 +342,12 @@ impl Session {
             self.complain(&error);
             return Ok(());
         }
-        let deny = self.permissions.filters_delivery(subject, queue);
         let sub = Sub::new(NewSub {
             target: Target::Client(self.connection.clone()),
             subject,
             queue: queue.unwrap_or_default(),
             sid,
-            deny: deny.then(|| self.permissions.clone()),
+            deny: self.deny_for(subject, queue),
             weight: 1,
             gossip: true,
         });
@@ -347,6 +357,12 @@ impl Session {
         }
         self.ok();
         Ok(())
+    }
+
+    /// The permissions that deliveries of this subscription must be checked against, if they must.
+    fn deny_for(&self, subject: &[u8], queue: Option<&[u8]>) -> Option<Permissions> {
+        let filters = self.permissions.filters_delivery(subject, queue);
+        filters.then(|| self.permissions.clone())
     }
 
     fn check_subscribe(

@@ -38,6 +38,8 @@ pub(crate) mod wish {
     pub const FLUSH: u8 = 1;
     /// The user's rights may have changed: ask the authenticator again.
     pub const REAUTHENTICATE: u8 = 2;
+    /// The server's limits may have changed: look at them again.
+    pub const REFRESH_LIMITS: u8 = 4;
 }
 
 /// Bits of [`Connection::set_trait`].

@@ -241,10 +241,7 @@ fn may_receive(message: &Message<'_>, sub: &Sub, target: &Connection) -> bool {
     {
         return false;
     }
-    match &sub.deny {
-        Some(permissions) => permissions.can_deliver(message.subject, sub.queue()),
-        None => true,
-    }
+    !sub.denies(message.subject)
 }
 
 /// After an append: who writes it, and is the target too far behind? Returns whether the caller

@@ -63,6 +63,8 @@ pub(crate) trait Protocol: Send {
         options: Option<Box<ConnectOptions>>,
     ) -> impl Future<Output = Result<(), Next>> + Send;
     fn login_again(&mut self) -> impl Future<Output = Result<(), Next>> + Send;
+    /// The server's limits may have changed.
+    fn refresh_limits(&mut self);
     fn end(&mut self);
     /// Whether this connection waits when its targets are far behind.
     fn stalls(&self) -> bool;
@@ -161,7 +163,11 @@ impl<P: Protocol> Driver<P> {
         if self.connection.is_closed() {
             return Poll::Ready(Turn::End);
         }
-        if self.connection.take_wishes() & wish::REAUTHENTICATE != 0 {
+        let wishes = self.connection.take_wishes();
+        if wishes & wish::REFRESH_LIMITS != 0 {
+            self.protocol.refresh_limits();
+        }
+        if wishes & wish::REAUTHENTICATE != 0 {
             return Poll::Ready(Turn::LoginAgain);
         }
         if let Err(error) = self.write(cx) {

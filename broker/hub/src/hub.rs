@@ -18,10 +18,11 @@ use crate::{
     account::{Account, AccountLimits, InterestWatcher},
     auth::Authenticator,
     batch,
-    connection::{Connection, wish},
+    connection::Connection,
     deliver::{self, Message},
     delivery::{Handler, Origin, Publish, SubscriptionId, WatchId},
-    options::{Limits, Options, TlsOptions},
+    options::{Advertised, Limits, Options, TlsOptions},
+    reload::send_away,
     route::Routes,
     sharing::{Definitions, Sharing},
     snapshot::{ConnectionSnapshot, PastTotals},
@@ -41,8 +42,9 @@ pub enum Phase {
 /// All live connections of a server, and everything they have in common. Always behind an `Arc`.
 pub struct Hub {
     options: Options,
-    limits: ArcSwap<Limits>,
-    tls: ArcSwapOption<TlsOptions>,
+    pub(crate) limits: ArcSwap<Limits>,
+    pub(crate) tls: ArcSwapOption<TlsOptions>,
+    pub(crate) advertised: ArcSwap<Advertised>,
     authenticator: Arc<dyn Authenticator>,
     accounts: RwLock<BTreeMap<String, Arc<Account>>>,
     pub(crate) clients: Mutex<HashMap<u64, Arc<Connection>>>,
@@ -67,6 +69,7 @@ impl Hub {
             limits: ArcSwap::from_pointee(options.limits.clone()),
             tls: ArcSwapOption::from(options.tls.clone().map(Arc::new)),
             routes: Routes::new(options.cluster.clone()),
+            advertised: ArcSwap::from_pointee(options.advertised.clone()),
             client_port: AtomicU64::new(u64::from(options.server.port)),
             websocket_port: AtomicU64::new(
                 options
@@ -96,6 +99,7 @@ impl Hub {
         self.authenticator.auth_required()
     }
 
+    /// What the hub was told when it started.
     pub fn options(&self) -> &Options {
         &self.options
     }
@@ -109,21 +113,9 @@ impl Hub {
         self.limits.load()
     }
 
-    /// Replaces the limits. Payload and subscription limits of a connection follow when it is
-    /// [re-authenticated](Hub::reauthenticate_all).
-    pub fn set_limits(&self, limits: Limits) {
-        self.limits.store(Arc::new(limits));
-    }
-
     /// TLS on the client port, as new connections meet it.
     pub fn tls(&self) -> Option<Arc<TlsOptions>> {
         self.tls.load_full()
-    }
-
-    /// Replaces certificates and everything else about TLS on the client port. Live connections
-    /// keep what they have.
-    pub fn set_tls(&self, tls: Option<TlsOptions>) {
-        self.tls.store(tls.map(Arc::new));
     }
 
     pub(crate) fn authenticator(&self) -> &dyn Authenticator {
@@ -181,13 +173,13 @@ impl Hub {
     }
 
     /// Ends the account's connections and hides it until somebody asks for it by name again.
-    pub fn remove_account(self: &Arc<Self>, name: &str) -> bool {
+    pub fn remove_account(self: &Arc<Self>, name: &str, reason: CloseReason) -> bool {
         let Some(account) = self.existing_account(name) else {
             return false;
         };
         self.set_sharing(name, Sharing::default());
         account.set_removed(true);
-        self.kick_account(&account, CloseReason::MissingAccount);
+        self.kick_account(&account, reason);
         true
     }
 
@@ -202,14 +194,8 @@ impl Hub {
         let mut members = self.members(&account);
         members.sort_by_key(|connection| connection.id);
         for connection in members.iter().skip(max) {
-            connection.send(0, |out| {
-                let text = wire::Error::MaxAccountConnections
-                    .text()
-                    .unwrap_or_default();
-                wire::encode::err(out, &text);
-            });
-            connection.flush();
-            connection.close(CloseReason::MaxAccountConnectionsExceeded);
+            let reason = CloseReason::MaxAccountConnectionsExceeded;
+            send_away(connection, &wire::Error::MaxAccountConnections, reason);
         }
     }
 
@@ -241,14 +227,6 @@ impl Hub {
         };
         connection.close(reason);
         true
-    }
-
-    /// Checks every client's credentials again, after users, permissions or account claims have
-    /// changed. Who is refused is disconnected; subscriptions no longer allowed end.
-    pub fn reauthenticate_all(&self) {
-        for connection in self.clients.lock().values() {
-            connection.wish(wish::REAUTHENTICATE);
-        }
     }
 
     // The way in for code of this process.

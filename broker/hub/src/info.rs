@@ -118,7 +118,7 @@ impl Hub {
 
     /// Tells every client that understands it about a new topology.
     pub(crate) fn announce_to_clients(self: &Arc<Self>) {
-        if self.options().server.no_advertise && self.phase() == Phase::Running {
+        if self.advertised.load().nothing && self.phase() == Phase::Running {
             return;
         }
         let clients: Vec<_> = self.clients.lock().values().cloned().collect();

@@ -21,6 +21,7 @@ mod mappings;
 mod options;
 mod outbound;
 mod permission;
+mod reload;
 mod route;
 mod sharing;
 mod snapshot;
@@ -37,7 +38,8 @@ pub use delivery::{Delivery, Handler, Origin, OriginKind, Publish, SubscriptionI
 pub use hub::{Hub, Phase};
 pub use mappings::{Destination, Mapping, MappingError};
 pub use options::{
-    ClusterOptions, HandshakeFirst, Limits, Options, RouteTls, RouteUrl, ServerFacts, TlsOptions,
+    Advertised, ClusterOptions, HandshakeFirst, Limits, Options, RouteTls, RouteUrl, ServerFacts,
+    TlsOptions,
 };
 pub use route::{AsyncStream, PeerHello, PeerStreams, RouteEvent, RouteWatcher};
 pub use sharing::{

@@ -10,6 +10,7 @@ use crate::websocket::WebSocketOptions;
 #[derive(Clone)]
 pub struct Options {
     pub server: ServerFacts,
+    pub advertised: Advertised,
     pub limits: Limits,
     /// TLS on the client port; `None` = plain text only.
     pub tls: Option<TlsOptions>,
@@ -25,6 +26,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             server: ServerFacts::default(),
+            advertised: Advertised::default(),
             limits: Limits::default(),
             tls: None,
             cluster: None,
@@ -56,10 +58,15 @@ pub struct ServerFacts {
     /// Public curve key (`X…`) for encrypted requests to this server.
     pub xkey: Option<String>,
     pub api_level: u32,
+}
+
+/// The addresses of servers that clients are told. Can change while the hub runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advertised {
     /// `host:port` put into `connect_urls` in place of the listen addresses.
-    pub client_advertise: Option<String>,
-    /// Never tell clients about other servers.
-    pub no_advertise: bool,
+    pub address: Option<String>,
+    /// Never tell clients about servers.
+    pub nothing: bool,
 }
 
 impl Default for ServerFacts {
@@ -76,8 +83,6 @@ impl Default for ServerFacts {
             domain: None,
             xkey: None,
             api_level: 5,
-            client_advertise: None,
-            no_advertise: false,
         }
     }
 }

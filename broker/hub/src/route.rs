@@ -15,7 +15,7 @@ mod peer;
 mod session;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,6 +23,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use wire::{
@@ -156,7 +157,7 @@ pub(crate) fn encode_message(out: &mut Vec<u8>, message: &Message<'_>, queues: &
 
 /// All routes of this server.
 pub(crate) struct Routes {
-    options: Option<ClusterOptions>,
+    options: ArcSwapOption<ClusterOptions>,
     gossip: Arc<Gossip>,
     pub port: AtomicU64,
     table: Mutex<Table>,
@@ -172,7 +173,16 @@ struct Table {
     /// By server id.
     peers: BTreeMap<String, Peer>,
     /// Addresses some task dials or watches.
-    dialled: BTreeSet<String>,
+    dialled: BTreeMap<String, Dialling>,
+}
+
+/// A task that keeps a route to one address.
+struct Dialling {
+    id: u64,
+    user: Option<(String, String)>,
+    is_configured: bool,
+    /// Dropped to end the task, once the route it has is down.
+    _goes_on: watch::Sender<()>,
 }
 
 /// One server there is a route to.
@@ -201,7 +211,7 @@ impl Routes {
         let enabled = options.is_some();
         let port = options.as_ref().map_or(0, |options| options.port);
         Arc::new(Routes {
-            options,
+            options: ArcSwapOption::from(options.map(Arc::new)),
             gossip: Arc::new(Gossip {
                 enabled,
                 routes: RwLock::default(),
@@ -213,6 +223,30 @@ impl Routes {
             peer_streams: Mutex::default(),
             changes: watch::Sender::new(0),
         })
+    }
+
+    /// The cluster as it is configured now; `None` = a lone server.
+    pub fn options(&self) -> Option<Arc<ClusterOptions>> {
+        self.options.load_full()
+    }
+
+    /// Returns whether there is a cluster, and so whether the options took effect. Its name and the
+    /// address it listens on stay.
+    pub fn set_options(&self, new: ClusterOptions) -> bool {
+        let Some(now) = self.options() else {
+            return false;
+        };
+        self.options.store(Some(Arc::new(ClusterOptions {
+            name: now.name.clone(),
+            host: now.host.clone(),
+            port: now.port,
+            ..new
+        })));
+        true
+    }
+
+    pub fn is_clustered(&self) -> bool {
+        self.gossip.is_enabled()
     }
 
     pub fn gossip(&self) -> &Arc<Gossip> {
@@ -229,8 +263,7 @@ impl Routes {
     }
 
     pub fn ping_interval(&self) -> Duration {
-        self.options
-            .as_ref()
+        self.options()
             .map_or(Duration::MAX, |options| options.ping_interval)
     }
 
@@ -333,6 +366,11 @@ impl Hub {
     pub fn set_route_info_extra(self: &Arc<Self>, extra: serde_json::Value) {
         *self.routes.extra.lock() = extra;
         self.announce_to_routes();
+    }
+
+    /// The cluster this server is a member of, as it is configured now.
+    pub fn cluster(&self) -> Option<Arc<ClusterOptions>> {
+        self.routes.options()
     }
 
     /// The routes that are up, by server id.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use identity::Permissions;
+use parking_lot::Mutex;
 
 use crate::{
     connection::Connection,
@@ -58,12 +59,19 @@ pub(crate) struct Subscription {
     /// Ends by itself after this many messages; 0 = never.
     max: AtomicU64,
     closed: AtomicBool,
-    /// Present when some subjects this subscription matches must not reach its owner.
-    pub deny: Option<Permissions>,
+    filter: Filter,
     /// Members behind a route's queue subscription; 1 elsewhere.
     pub weight: u32,
     /// Other servers are told about this subscription.
     pub gossip: bool,
+}
+
+/// Whether some subjects that a subscription matches must not reach its owner, and which. Asked for
+/// every delivery, changed only when permissions change.
+#[derive(Default)]
+struct Filter {
+    is_set: AtomicBool,
+    permissions: Mutex<Option<Permissions>>,
 }
 
 /// What a new subscription is made of.
@@ -72,6 +80,7 @@ pub(crate) struct NewSub<'a> {
     pub subject: &'a [u8],
     pub queue: &'a [u8],
     pub sid: &'a [u8],
+    /// Present when some subjects this subscription matches must not reach its owner.
     pub deny: Option<Permissions>,
     pub weight: u32,
     pub gossip: bool,
@@ -91,7 +100,10 @@ impl Sub {
             delivered: AtomicU64::new(0),
             max: AtomicU64::new(0),
             closed: AtomicBool::new(false),
-            deny: new.deny,
+            filter: Filter {
+                is_set: AtomicBool::new(new.deny.is_some()),
+                permissions: Mutex::new(new.deny),
+            },
             weight: new.weight,
             gossip: new.gossip,
         }))
@@ -124,6 +136,25 @@ impl Subscription {
 
     pub fn sid(&self) -> &[u8] {
         &self.text[(self.subject_len + self.queue_len) as usize..]
+    }
+
+    /// Whether a message on this subject must not reach the owner.
+    #[inline]
+    pub fn denies(&self, subject: &[u8]) -> bool {
+        self.filter.is_set.load(Ordering::Relaxed) && self.filter_denies(subject)
+    }
+
+    #[cold]
+    fn filter_denies(&self, subject: &[u8]) -> bool {
+        let permissions = self.filter.permissions.lock().clone();
+        permissions.is_some_and(|permissions| !permissions.can_deliver(subject, self.queue()))
+    }
+
+    /// Sets what must not reach the owner; see [`NewSub::deny`].
+    pub fn set_deny(&self, deny: Option<Permissions>) {
+        let is_set = deny.is_some();
+        *self.filter.permissions.lock() = deny;
+        self.filter.is_set.store(is_set, Ordering::Relaxed);
     }
 
     pub fn is_closed(&self) -> bool {

@@ -98,8 +98,10 @@ pub trait AccountLookup {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    #[error("user is unknown or the credentials are wrong")]
+    #[error("credentials are wrong")]
     Refused,
+    #[error("user is unknown")]
+    UnknownUser,
     #[error("no user token, and this server is in operator mode")]
     NoToken,
     #[error("user token: {0}")]

@@ -261,7 +261,7 @@ pub fn varz(sources: &Sources) -> Varz {
 }
 
 fn cluster(sources: &Sources) -> ClusterVarz {
-    let Some(cluster) = &sources.hub.options().cluster else {
+    let Some(cluster) = sources.hub.cluster() else {
         return ClusterVarz::default();
     };
     ClusterVarz {

@@ -1,8 +1,10 @@
 //! The accounts of the configuration: who their users are, what they may use.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
+use engine::Engine;
 use hub::{AccountLimits, Destination, Hub, Mapping};
 use identity::authenticator::{ConnectionKind, GLOBAL_ACCOUNT, Rules, Secret, SharedSecret, User};
 use identity::jwt::{AccountClaims, WeightedMapping};
@@ -10,6 +12,7 @@ use identity::{PermissionRules, Permissions, ResponseRules, SubjectRules};
 use jetstream::api::account::AccountLimits as JetStreamLimits;
 use settings::Options;
 use settings::options::{self, Credentials};
+use wire::CloseReason;
 
 use crate::{sharing, websocket};
 
@@ -221,6 +224,40 @@ pub fn claimed_mappings(claims: &AccountClaims) -> Vec<Mapping> {
         destinations: destinations.iter().map(destination).collect(),
     })
     .collect()
+}
+
+/// Makes the accounts those of the new options. Whoever uses one that is gone is disconnected.
+pub fn update(
+    before: &Options,
+    after: &Options,
+    hub: &Arc<Hub>,
+    engine: Option<&Engine>,
+) -> anyhow::Result<()> {
+    create(after, hub)?;
+    if let Some(engine) = engine
+        && after.operators.is_empty()
+        && after.trusted_keys.is_empty()
+    {
+        let granted = with_jetstream(after);
+        for (account, _) in with_jetstream(before) {
+            if !granted.iter().any(|(name, _)| *name == account) {
+                engine.disable_account(&account);
+            }
+        }
+        for (account, limits) in granted {
+            engine.enable_account(&account, limits);
+        }
+    }
+    let names = |options: &Options| -> BTreeSet<String> {
+        let names = options.accounts.iter().map(|account| account.name.clone());
+        names.collect()
+    };
+    let mut gone = &names(before) - &names(after);
+    gone.remove(&system_account(after));
+    for account in gone {
+        hub.remove_account(&account, CloseReason::ClientClosed);
+    }
+    Ok(())
 }
 
 /// The configured accounts that may use JetStream. Without accounts it is the global one.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use hub::{AuthFailure, ConnectRequest};
 use identity::Login;
@@ -10,18 +11,18 @@ use identity::authenticator::{Attempt, AuthError, Authenticator, ConnectionKind}
 
 use crate::resolver::Resolver;
 
+/// The rules in force. They are replaced as a whole when the configuration is read again.
+pub type CurrentRules = Arc<ArcSwap<Authenticator>>;
+
 /// The configured rules and the accounts they may refer to.
 pub struct Gate {
-    authenticator: Arc<Authenticator>,
+    rules: CurrentRules,
     accounts: Arc<Resolver>,
 }
 
 impl Gate {
-    pub fn new(authenticator: Arc<Authenticator>, accounts: Arc<Resolver>) -> Self {
-        Gate {
-            authenticator,
-            accounts,
-        }
+    pub fn new(rules: CurrentRules, accounts: Arc<Resolver>) -> Self {
+        Gate { rules, accounts }
     }
 }
 
@@ -31,20 +32,20 @@ impl hub::Authenticator for Gate {
     }
 
     fn auth_required_of(&self, kind: ConnectionKind) -> bool {
-        self.authenticator.announced_to(kind)
+        self.rules.load().announced_to(kind)
     }
 
     fn nonce_required(&self) -> bool {
-        self.authenticator.needs_nonce()
+        self.rules.load().needs_nonce()
     }
 
     fn authenticate(&self, request: ConnectRequest) -> BoxFuture<'_, Result<Login, AuthFailure>> {
         Box::pin(async move {
-            if !self.authenticator.required_of(request.kind) {
-                return judge(&self.authenticator, &self.accounts, &request);
+            let (authenticator, accounts) = (self.rules.load_full(), self.accounts.clone());
+            if !authenticator.required_of(request.kind) {
+                return judge(&authenticator, &accounts, &request);
             }
             // A password hash takes tens of milliseconds by design.
-            let (authenticator, accounts) = (self.authenticator.clone(), self.accounts.clone());
             let judged =
                 tokio::task::spawn_blocking(move || judge(&authenticator, &accounts, &request));
             judged.await.unwrap_or(Err(AuthFailure::Violation))
@@ -70,6 +71,7 @@ fn judge(
         .map_err(|error| {
             tracing::debug!(peer = %request.peer, %error, "login refused");
             match error {
+                AuthError::UnknownUser => AuthFailure::UnknownUser,
                 AuthError::UserTime => AuthFailure::UserExpired,
                 AuthError::AccountTime(_) => AuthFailure::AccountExpired,
                 _ => AuthFailure::Violation,

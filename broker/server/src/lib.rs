@@ -8,12 +8,15 @@
 mod accounts;
 mod auth;
 mod bus;
+mod client_port;
+mod files;
 mod jetstream;
 mod links;
 mod listen;
 mod logging;
 mod monitoring;
 mod peers;
+mod reload;
 mod resolver;
 mod routes;
 mod sharing;
@@ -26,7 +29,7 @@ mod websocket;
 use std::path::Path;
 use std::process::ExitCode;
 
-use settings::flags::{self, Action};
+use settings::flags::{self, Action, Flags};
 use settings::{Options, Source};
 
 /// The nats-server version whose behaviour this server has.
@@ -48,25 +51,26 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             Err(error) => fail(&format!("{error:#}")),
         },
         Action::Test(flags) => match with_source(|source| Options::check(&flags, source)) {
-            Ok(_) => {
+            Ok(options) => {
                 let file = flags.config_file.unwrap_or_default();
                 say(&format!(
-                    "weir-server: configuration file {} is valid",
-                    file.display()
+                    "weir-server: configuration file {} is valid ({})",
+                    file.display(),
+                    options.config_digest
                 ))
             }
             Err(problems) => fail(&problems.to_string()),
         },
         Action::Run(flags) => {
             match with_source(|source| Options::from_flags_and_file(&flags, source)) {
-                Ok(options) => serve(options),
+                Ok(options) => serve(flags, options),
                 Err(problems) => fail(&problems.to_string()),
             }
         }
     }
 }
 
-fn serve(options: Options) -> ExitCode {
+fn serve(flags: Flags, options: Options) -> ExitCode {
     let log = match logging::start(&options.logging) {
         Ok(log) => log,
         Err(error) => return fail(&format!("{error:#}")),
@@ -75,7 +79,7 @@ fn serve(options: Options) -> ExitCode {
         .enable_all()
         .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(start::serve(options, log)),
+        Ok(runtime) => runtime.block_on(start::serve(flags, options, log)),
         Err(error) => Err(error.into()),
     };
     match outcome {
@@ -87,6 +91,7 @@ fn serve(options: Options) -> ExitCode {
     }
 }
 
+/// Lets `read` read files and variables of this process.
 fn with_source<T>(read: impl FnOnce(&Source<'_>) -> T) -> T {
     let read_file = |path: &Path| std::fs::read_to_string(path);
     let environment = |name: &str| std::env::var(name).ok();

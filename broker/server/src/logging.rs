@@ -8,29 +8,41 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use settings::options::Logging;
 use time::OffsetDateTime;
 use time::macros::format_description;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::Layer;
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, reload};
 
-/// Where log lines go; can be reopened for rotation.
+/// Where log lines go and how they look. All of it can change while the server runs.
 #[derive(Clone)]
 pub struct Log {
     target: Arc<Mutex<Target>>,
+    look: Arc<ArcSwap<Look>>,
+    levels: reload::Handle<Levels, Registry>,
 }
 
 enum Target {
     Stderr,
     File { path: PathBuf, file: File },
+}
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    time: bool,
+    utc: bool,
+    colours: bool,
 }
 
 impl Log {
@@ -42,29 +54,99 @@ impl Log {
         }
         Ok(())
     }
+
+    /// Logs as these options say from now on. If their file cannot be opened nothing changes.
+    pub fn apply(&self, options: &Logging) -> anyhow::Result<()> {
+        let target = Target::new(options)?;
+        self.look.store(Arc::new(Look::new(options, &target)));
+        *self.target.lock() = target;
+        // Without a subscriber, as in a second start in one process, there is nothing to change.
+        self.levels
+            .modify(|levels| *levels = Levels::new(options))
+            .ok();
+        Ok(())
+    }
+}
+
+impl Target {
+    fn new(options: &Logging) -> anyhow::Result<Self> {
+        let Some(path) = &options.file else {
+            return Ok(Target::Stderr);
+        };
+        let file =
+            open(path).with_context(|| format!("log file {} cannot be opened", path.display()))?;
+        Ok(Target::File {
+            path: path.clone(),
+            file,
+        })
+    }
+}
+
+impl Look {
+    fn new(options: &Logging, target: &Target) -> Self {
+        Look {
+            time: options.logtime,
+            utc: options.logtime_utc,
+            colours: matches!(target, Target::Stderr) && io::stderr().is_terminal(),
+        }
+    }
+}
+
+/// What is logged beside information, warnings and errors. Debugging and tracing are independent of
+/// each other.
+#[derive(Debug, Clone, Copy)]
+struct Levels {
+    debug: bool,
+    trace: bool,
+}
+
+impl Levels {
+    fn new(options: &Logging) -> Self {
+        Levels {
+            debug: options.debug,
+            trace: options.trace || options.trace_verbose,
+        }
+    }
+
+    fn has(self, metadata: &Metadata<'_>) -> bool {
+        match *metadata.level() {
+            Level::TRACE => self.trace,
+            Level::DEBUG => self.debug,
+            _ => true,
+        }
+    }
+}
+
+impl<S> Filter<S> for Levels {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        self.has(metadata)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match self.has(metadata) {
+            true => Interest::always(),
+            false => Interest::never(),
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(match (self.trace, self.debug) {
+            (true, _) => LevelFilter::TRACE,
+            (false, true) => LevelFilter::DEBUG,
+            (false, false) => LevelFilter::INFO,
+        })
+    }
 }
 
 /// Starts logging as configured.
 pub fn start(options: &Logging) -> anyhow::Result<Log> {
-    let target = match &options.file {
-        None => Target::Stderr,
-        Some(path) => {
-            let file = open(path)
-                .with_context(|| format!("log file {} cannot be opened", path.display()))?;
-            Target::File {
-                path: path.clone(),
-                file,
-            }
-        }
-    };
-    let colours = matches!(target, Target::Stderr) && io::stderr().is_terminal();
+    let target = Target::new(options)?;
+    let look = Look::new(options, &target);
+    let (levels, handle) = reload::Layer::new(Levels::new(options));
     let log = Log {
         target: Arc::new(Mutex::new(target)),
-    };
-    let level = match (options.trace || options.trace_verbose, options.debug) {
-        (true, _) => LevelFilter::TRACE,
-        (false, true) => LevelFilter::DEBUG,
-        (false, false) => LevelFilter::INFO,
+        look: Arc::new(ArcSwap::from_pointee(look)),
+        levels: handle,
     };
     // Libraries below speak to their own developers; openraft reports each election as a warning.
     let own = tracing_subscriber::filter::filter_fn(move |metadata| {
@@ -72,16 +154,11 @@ pub fn start(options: &Logging) -> anyhow::Result<Log> {
         let root = metadata.target().split("::").next().unwrap_or_default();
         !foreign.contains(&root)
     });
-    let lines = Lines {
-        time: options.logtime,
-        utc: options.logtime_utc,
-        colours,
-    };
     let layer = tracing_subscriber::fmt::layer()
-        .event_format(lines)
-        .with_ansi(colours)
+        .event_format(Lines(log.look.clone()))
+        .with_ansi(look.colours)
         .with_writer(log.clone())
-        .with_filter(level)
+        .with_filter(levels)
         .with_filter(own);
     // A second start in one process keeps the first one's logging.
     tracing_subscriber::registry().with(layer).try_init().ok();
@@ -117,11 +194,7 @@ impl Write for LogWriter {
     }
 }
 
-struct Lines {
-    time: bool,
-    utc: bool,
-    colours: bool,
-}
+struct Lines(Arc<ArcSwap<Look>>);
 
 impl<S, N> FormatEvent<S, N> for Lines
 where
@@ -144,11 +217,12 @@ where
             Level::DEBUG => ("DBG", 36),
             Level::TRACE => ("TRC", 36),
         };
+        let look = **self.0.load();
         write!(out, "[{}] ", std::process::id())?;
-        if self.time {
-            self.write_time(&mut out)?;
+        if look.time {
+            write_time(&mut out, look.utc)?;
         }
-        match self.colours {
+        match look.colours {
             true => write!(out, "[\x1b[{}m{}\x1b[0m] ", label.1, label.0)?,
             false => write!(out, "[{}] ", label.0)?,
         }
@@ -156,17 +230,14 @@ where
     }
 }
 
-impl Lines {
-    fn write_time(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let now = match self.utc {
-            true => OffsetDateTime::now_utc(),
-            false => OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc()),
-        };
-        let format = format_description!(
-            "[year]/[month]/[day] [hour]:[minute]:[second].[subsecond digits:6]"
-        );
-        write!(out, "{} ", now.format(&format).map_err(|_| fmt::Error)?)
-    }
+fn write_time(out: &mut Writer<'_>, utc: bool) -> fmt::Result {
+    let now = match utc {
+        true => OffsetDateTime::now_utc(),
+        false => OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc()),
+    };
+    let format =
+        format_description!("[year]/[month]/[day] [hour]:[minute]:[second].[subsecond digits:6]");
+    write!(out, "{} ", now.format(&format).map_err(|_| fmt::Error)?)
 }
 
 #[derive(Default)]

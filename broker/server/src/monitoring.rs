@@ -21,27 +21,10 @@ pub fn sources(
     jetstream: Option<&JetStream>,
     http_port: u16,
 ) -> Arc<Sources> {
-    let tls = options.tls.as_ref();
     let facts = ServerFacts {
-        auth_required: hub.is_auth_required(),
-        tls_required: tls.is_some() && !options.allow_non_tls,
-        tls_verify: tls.is_some_and(|tls| tls.verify || tls.verify_and_map),
-        tls_timeout: tls.map_or(Duration::from_secs(2), |tls| tls.timeout),
-        http_host: http_host(options),
         http_port,
-        http_base_path: options.monitoring.base_path.clone(),
-        config_load_time: SystemTime::now(),
-        feature_flags: options.feature_flags.clone(),
-        tags: options.server_tags.clone(),
-        websocket: websocket::varz(options),
-        metadata: options.server_metadata.clone(),
-        cluster_urls: routes::urls(options)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|url| format!("{}:{}", url.host, url.port))
-            .collect(),
         jetstream: jetstream.map(|jetstream| jetstream_facts(options, jetstream)),
-        ..ServerFacts::default()
+        ..facts(options, hub)
     };
     let engine = jetstream.map(|jetstream| jetstream.engine.clone());
     let wal = jetstream.map(|jetstream| jetstream.wal.clone());
@@ -52,6 +35,41 @@ pub fn sources(
         Phase::Stopped => Err("server is shutting down".to_owned()),
     };
     Sources::new(hub.clone(), engine, wal, facts, healthy)
+}
+
+/// What monitoring shows once these options are in force. Ports and JetStream stay as they are.
+pub fn reloaded_facts(sources: &Sources, hub: &Hub, options: &Options) -> ServerFacts {
+    let now = sources.facts();
+    ServerFacts {
+        http_port: now.http_port,
+        https_port: now.https_port,
+        jetstream: now.jetstream.clone(),
+        ..facts(options, hub)
+    }
+}
+
+fn facts(options: &Options, hub: &Hub) -> ServerFacts {
+    let tls = options.tls.as_ref();
+    ServerFacts {
+        auth_required: hub.is_auth_required(),
+        tls_required: tls.is_some() && !options.allow_non_tls,
+        tls_verify: tls.is_some_and(|tls| tls.verify || tls.verify_and_map),
+        tls_timeout: tls.map_or(Duration::from_secs(2), |tls| tls.timeout),
+        http_host: http_host(options),
+        http_base_path: options.monitoring.base_path.clone(),
+        config_load_time: SystemTime::now(),
+        config_digest: options.config_digest.clone(),
+        feature_flags: options.feature_flags.clone(),
+        tags: options.server_tags.clone(),
+        websocket: websocket::varz(options),
+        metadata: options.server_metadata.clone(),
+        cluster_urls: routes::urls(options)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|url| format!("{}:{}", url.host, url.port))
+            .collect(),
+        ..ServerFacts::default()
+    }
 }
 
 fn jetstream_facts(options: &Options, jetstream: &JetStream) -> JetStreamFacts {

@@ -10,13 +10,13 @@ use std::sync::{Arc, Weak};
 
 use anyhow::{Context, bail};
 use hub::{Delivery, Hub, Publish};
-use identity::authenticator::{AccountLookup, Authenticator};
+use identity::authenticator::AccountLookup;
 use identity::jwt::{AccountClaims, GenericClaims};
 use parking_lot::RwLock;
 use serde_json::json;
 use settings::options;
 
-use crate::auth::now_s;
+use crate::auth::{CurrentRules, now_s};
 
 /// Called when an account's claims are new: with its key, and the claims or nothing once deleted.
 pub type Changed = Box<dyn Fn(&str, Option<&AccountClaims>) + Send + Sync>;
@@ -26,7 +26,7 @@ const PACK_BYTES_MAX: usize = 512 * 1024;
 
 /// The account tokens this server knows.
 pub struct Resolver {
-    authenticator: Arc<Authenticator>,
+    rules: CurrentRules,
     directory: Option<Directory>,
     tokens: RwLock<BTreeMap<String, Token>>,
     changed: RwLock<Option<Changed>>,
@@ -45,10 +45,7 @@ struct Token {
 
 impl Resolver {
     /// Loads what is configured and stored.
-    pub fn open(
-        settings: &settings::Options,
-        authenticator: Arc<Authenticator>,
-    ) -> anyhow::Result<Arc<Self>> {
+    pub fn open(settings: &settings::Options, rules: CurrentRules) -> anyhow::Result<Arc<Self>> {
         let directory = match &settings.resolver {
             None | Some(options::Resolver::Memory) => None,
             Some(options::Resolver::Url(url)) => {
@@ -66,18 +63,23 @@ impl Resolver {
             }
         };
         let resolver = Resolver {
-            authenticator,
+            rules,
             directory,
             tokens: RwLock::default(),
             changed: RwLock::default(),
         };
-        for (account, token) in &settings.resolver_preload {
-            resolver
-                .put(token)
-                .with_context(|| format!("preloaded token of {account}"))?;
-        }
+        resolver.preload(&settings.resolver_preload)?;
         resolver.load_directory()?;
         Ok(Arc::new(resolver))
+    }
+
+    /// Takes in the tokens of the configuration.
+    pub fn preload(&self, tokens: &BTreeMap<String, String>) -> anyhow::Result<()> {
+        for (account, token) in tokens {
+            self.put(token)
+                .with_context(|| format!("preloaded token of {account}"))?;
+        }
+        Ok(())
     }
 
     fn load_directory(&self) -> anyhow::Result<()> {
@@ -108,7 +110,7 @@ impl Resolver {
 
     /// Takes in a token if it is valid and newer than the one known. Returns the account's key.
     fn put(&self, text: &str) -> anyhow::Result<(String, bool)> {
-        let claims = Arc::new(self.authenticator.verify_account(text, now_s())?);
+        let claims = Arc::new(self.rules.load().verify_account(text, now_s())?);
         let account = claims.subject.clone();
         {
             let mut tokens = self.tokens.write();
@@ -152,7 +154,7 @@ impl Resolver {
             bail!("delete must be enabled in server config")
         };
         let claims = GenericClaims::decode(request).context("delete request")?;
-        if !self.authenticator.is_trusted(&claims.issuer) {
+        if !self.rules.load().is_trusted(&claims.issuer) {
             bail!("delete request is not signed by a trusted operator key")
         }
         let accounts = claims.body.strings("accounts");

@@ -35,13 +35,15 @@ impl Signals {
     }
 
     pub async fn next(&mut self) -> Wish {
-        tokio::select! {
-            _ = self.interrupt.recv() => Wish::Stop,
-            _ = self.terminate.recv() => Wish::Stop,
-            _ = self.hang_up.recv() => Wish::Reload,
-            _ = self.user1.recv() => Wish::Reopen,
-            _ = self.user2.recv() => Wish::LameDuck,
-        }
+        let (name, wish) = tokio::select! {
+            _ = self.interrupt.recv() => ("interrupt", Wish::Stop),
+            _ = self.terminate.recv() => ("terminated", Wish::Stop),
+            _ = self.hang_up.recv() => ("hangup", Wish::Reload),
+            _ = self.user1.recv() => ("user defined signal 1", Wish::Reopen),
+            _ = self.user2.recv() => ("user defined signal 2", Wish::LameDuck),
+        };
+        tracing::info!("Trapped {name:?} signal");
+        wish
     }
 }
 

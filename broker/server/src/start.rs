@@ -1,31 +1,35 @@
 //! Puts a server together, runs it until it is told to stop, and takes it apart in order.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use hub::{HandshakeFirst, Hub, Limits, Phase, ServerFacts, TlsOptions};
+use arc_swap::ArcSwap;
+use hub::{Hub, Phase};
 use identity::authenticator::Authenticator;
 use identity::nkey::{KeyPair, Kind};
 use monitor::Sources;
 use settings::Options;
+use settings::flags::Flags;
 use settings::options::Port;
 use tokio::net::TcpListener;
+use wire::CloseReason;
 
-use crate::auth::Gate;
+use crate::auth::{CurrentRules, Gate};
+use crate::files::{Files, Ports};
 use crate::jetstream::{JetStream, limits_of_claims};
 use crate::logging::Log;
+use crate::reload::{Bound, Parts, Reloader};
 use crate::resolver::{ClaimsService, Resolver};
 use crate::signals::{Signals, Wish};
 use crate::system::{self, SystemServices};
-use crate::{NATS_VERSION, accounts, listen, monitoring, routes, sharing, tls, websocket};
+use crate::{NATS_VERSION, accounts, client_port, listen, monitoring, routes, sharing, websocket};
 
 /// Runs a server with these options until a signal ends it.
-pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
-    refuse_unserved(&options)?;
+pub async fn serve(flags: Flags, configured: Options, log: Log) -> anyhow::Result<()> {
+    refuse_unserved(&configured)?;
     let mut signals = Signals::new()?;
     let server_key = KeyPair::from_entropy(Kind::Server, rand::random());
-    let mut options = options;
+    let mut options = configured.clone();
     let server_id = server_key.public_key();
     say_hello(&options, &server_id);
 
@@ -36,9 +40,9 @@ pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
     {
         options.system_account = Some(operator.body.system_account.clone());
     }
-    let authenticator = Arc::new(Authenticator::new(rules));
-    let resolver = Resolver::open(&options, authenticator.clone())?;
-    let gate = Arc::new(Gate::new(authenticator, resolver.clone()));
+    let rules: CurrentRules = Arc::new(ArcSwap::from_pointee(Authenticator::new(rules)));
+    let resolver = Resolver::open(&options, rules.clone())?;
+    let gate = Arc::new(Gate::new(rules.clone(), resolver.clone()));
     let clients = listen::bind(&options.host, options.port, "client connections").await?;
     options.port = Port::Fixed(clients.local_addr()?.port());
     let route_host = routes::host(&options).to_owned();
@@ -51,7 +55,7 @@ pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
         }
     };
     let websockets = websocket::bind(&mut options).await?;
-    let hub = Hub::new(hub_options(&options, server_id)?, gate);
+    let hub = Hub::new(client_port::hub_options(&options, server_id)?, gate);
     accounts::create(&options, &hub)?;
 
     let jetstream = match options.jetstream.enabled {
@@ -65,11 +69,36 @@ pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
         None => 0,
     };
     let sources = monitoring::sources(&options, &hub, jetstream.as_ref(), http_port);
-    let system = start_services(&options, &hub, &resolver, &sources);
-    let monitor_address = match monitor_listener {
-        Some(listener) => Some(monitoring::serve(listener, sources, &options, &hub)?),
-        None => None,
-    };
+    let files = Arc::new(Files::new(Ports {
+        host: options.host.clone(),
+        clients: port_of(&clients)?,
+        cluster: options.cluster.port.map(Port::to_bind),
+        websocket: websocket::url(&options),
+        monitoring: monitor_listener.is_some().then_some(http_port),
+    }));
+    let reloader = Reloader::new(
+        flags,
+        configured,
+        Bound {
+            port: options.port,
+            cluster_port: options.cluster.port,
+            websocket_port: options.websocket.port,
+            system_account: options.system_account.clone(),
+        },
+        Parts {
+            hub: hub.clone(),
+            rules,
+            resolver: resolver.clone(),
+            engine: jetstream.as_ref().map(|jetstream| jetstream.engine.clone()),
+            sources: sources.clone(),
+            files: files.clone(),
+            log: log.clone(),
+        },
+    );
+    let system = start_services(&options, &hub, &resolver, &sources, &reloader);
+    if let Some(listener) = monitor_listener {
+        monitoring::serve(listener, sources, &options, &hub)?;
+    }
 
     if let Some(listener) = route_listener {
         tracing::info!("Cluster name is {}", routes::cluster_name(&options));
@@ -81,7 +110,7 @@ pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
             let hub = hub.clone();
             async move { hub.serve_routes(listener).await }
         });
-        hub.solicit_routes(&routes::urls(&options)?);
+        hub.set_routes(&routes::urls(&options)?);
     }
     if let Some(listener) = websockets {
         websocket::serve(listener, &options, &hub);
@@ -91,20 +120,27 @@ pub async fn serve(options: Options, log: Log) -> anyhow::Result<()> {
         options.host,
         port_of(&clients)?
     );
-    write_files(&options, &clients, monitor_address)?;
+    files.write(&options)?;
     tokio::spawn({
         let hub = hub.clone();
         async move { hub.serve_clients(clients).await }
     });
     tracing::info!("Server is ready");
 
-    wait_for_end(&mut signals, &hub, &system, jetstream.as_ref(), &log).await;
+    let follow = Following {
+        hub: &hub,
+        system: &system,
+        jetstream: jetstream.as_ref(),
+        log: &log,
+        reloader: &reloader,
+    };
+    follow.until_the_end(&mut signals).await;
     system.announce_shutdown();
     if let Some(jetstream) = jetstream {
         jetstream.shutdown().await;
     }
     hub.shutdown();
-    remove_files(&options);
+    files.remove();
     tracing::info!("Server Exiting..");
     Ok(())
 }
@@ -138,78 +174,16 @@ fn say_hello(options: &Options, server_id: &str) {
     );
     tracing::info!("  ID:       {server_id}");
     if let Some(file) = &options.config_file {
-        tracing::info!("Using configuration file: {}", file.display());
+        tracing::info!(
+            "Using configuration file: {} ({})",
+            file.display(),
+            options.config_digest
+        );
     }
 }
 
 fn port_of(listener: &TcpListener) -> anyhow::Result<u16> {
     Ok(listener.local_addr()?.port())
-}
-
-fn hub_options(options: &Options, server_id: String) -> anyhow::Result<hub::Options> {
-    let configured = &options.limits;
-    let limits = Limits {
-        max_connections: usize::try_from(configured.max_connections).unwrap_or(usize::MAX),
-        max_payload: configured.max_payload_bytes as usize,
-        max_pending: usize::try_from(configured.max_pending_bytes).unwrap_or(usize::MAX),
-        max_control_line: configured.max_control_line_bytes as usize,
-        max_subscriptions: configured
-            .max_subscriptions
-            .map_or(0, |max| usize::try_from(max).unwrap_or(usize::MAX)),
-        max_sub_tokens: configured.max_subscription_tokens.map_or(0, usize::from),
-        ping_interval: configured.ping_interval,
-        ping_max: configured.max_pings_out,
-        write_deadline: configured.write_deadline,
-        auth_timeout: options
-            .authorization
-            .timeout
-            .unwrap_or(Limits::default().auth_timeout),
-        max_closed_clients: configured.max_closed_clients,
-        no_fast_producer_stall: options.no_fast_producer_stall,
-        no_header_support: options.no_header_support,
-        lame_duck_duration: configured.lame_duck_duration,
-        lame_duck_grace: configured.lame_duck_grace_period,
-    };
-    let server = ServerFacts {
-        server_name: options
-            .server_name
-            .clone()
-            .unwrap_or_else(|| server_id.clone()),
-        server_id,
-        version: NATS_VERSION.to_owned(),
-        host: options.host.clone(),
-        port: options.port.to_bind(),
-        jetstream: options.jetstream.enabled,
-        domain: options.jetstream.domain.clone(),
-        client_advertise: options.client_advertise.clone(),
-        no_advertise: options.cluster.no_advertise,
-        ..ServerFacts::default()
-    };
-    Ok(hub::Options {
-        server,
-        limits,
-        tls: tls_options(options)?,
-        cluster: routes::cluster_options(options)?,
-        websocket: websocket::hub_options(options)?,
-        system_account: accounts::system_account(options),
-    })
-}
-
-fn tls_options(options: &Options) -> anyhow::Result<Option<TlsOptions>> {
-    let Some(configured) = &options.tls else {
-        return Ok(None);
-    };
-    Ok(Some(TlsOptions {
-        config: tls::server(configured).context("tls")?,
-        verify: configured.verify || configured.verify_and_map,
-        timeout: configured.timeout,
-        handshake_first: match configured.handshake_first {
-            settings::options::HandshakeFirst::No => HandshakeFirst::No,
-            settings::options::HandshakeFirst::Always => HandshakeFirst::Yes,
-            settings::options::HandshakeFirst::Fallback(wait) => HandshakeFirst::Auto(wait),
-        },
-        allow_non_tls: options.allow_non_tls,
-    }))
 }
 
 async fn start_jetstream(options: &Options, hub: &Arc<Hub>) -> anyhow::Result<JetStream> {
@@ -251,7 +225,7 @@ fn enable_accounts(
             if let Some(engine) = &engine {
                 engine.disable_account(account);
             }
-            hub.remove_account(account);
+            hub.remove_account(account, CloseReason::MissingAccount);
             return;
         };
         let limits = &claims.body.limits;
@@ -284,93 +258,57 @@ fn start_services(
     hub: &Arc<Hub>,
     resolver: &Arc<Resolver>,
     sources: &Arc<Sources>,
+    reloader: &Arc<Reloader>,
 ) -> SystemServices {
     let system_account = accounts::system_account(options);
     if !options.operators.is_empty() || !options.trusted_keys.is_empty() {
         let server = monitoring::server_info(options, hub);
         ClaimsService::start(resolver.clone(), hub, &system_account, server);
     }
-    system::start(sources.clone(), hub, &system_account)
+    let reloader = reloader.clone();
+    let reload = Box::new(move || reloader.reload());
+    system::start(sources.clone(), hub, &system_account, reload)
 }
 
-async fn wait_for_end(
-    signals: &mut Signals,
-    hub: &Arc<Hub>,
-    system: &SystemServices,
-    jetstream: Option<&JetStream>,
-    log: &Log,
-) {
-    loop {
-        match signals.next().await {
-            Wish::Stop if hub.phase() >= Phase::LameDuck => {}
-            Wish::Stop => {
-                tracing::info!("Initiating Shutdown...");
-                return;
-            }
-            Wish::Reopen => match log.reopen() {
-                Ok(()) => tracing::info!("File log re-opened"),
-                Err(error) => tracing::error!(%error, "log file cannot be opened again"),
-            },
-            Wish::Reload => {
-                tracing::error!(
-                    "Failed to reload server configuration: not served by this version"
-                );
-            }
-            Wish::LameDuck => {
-                tracing::info!("Entering lame duck mode, stop accepting new clients");
-                system.announce_lame_duck();
-                if let Some(jetstream) = jetstream {
-                    jetstream.engine.hand_over().await;
+/// What signals speak to.
+struct Following<'a> {
+    hub: &'a Arc<Hub>,
+    system: &'a SystemServices,
+    jetstream: Option<&'a JetStream>,
+    log: &'a Log,
+    reloader: &'a Arc<Reloader>,
+}
+
+impl Following<'_> {
+    async fn until_the_end(&self, signals: &mut Signals) {
+        loop {
+            match signals.next().await {
+                Wish::Stop if self.hub.phase() >= Phase::LameDuck => {}
+                Wish::Stop => {
+                    tracing::info!("Initiating Shutdown...");
+                    return;
                 }
-                hub.lame_duck().await;
-                return;
+                Wish::Reopen => match self.log.reopen() {
+                    Ok(()) => tracing::info!("File log re-opened"),
+                    Err(error) => tracing::error!(%error, "log file cannot be opened again"),
+                },
+                Wish::Reload => {
+                    let reloader = self.reloader.clone();
+                    // It reads files. What came of it is in the log.
+                    tokio::task::spawn_blocking(move || reloader.reload())
+                        .await
+                        .ok();
+                }
+                Wish::LameDuck => {
+                    tracing::info!("Entering lame duck mode, stop accepting new clients");
+                    self.system.announce_lame_duck();
+                    if let Some(jetstream) = self.jetstream {
+                        jetstream.engine.hand_over().await;
+                    }
+                    self.hub.lame_duck().await;
+                    return;
+                }
             }
         }
     }
-}
-
-/// The pid file and the ports file, for scripts and test harnesses.
-fn write_files(
-    options: &Options,
-    clients: &TcpListener,
-    monitoring: Option<std::net::SocketAddr>,
-) -> anyhow::Result<()> {
-    if let Some(file) = &options.pid_file {
-        std::fs::write(file, std::process::id().to_string())
-            .with_context(|| format!("pid file {}", file.display()))?;
-    }
-    if let Some(file) = ports_file(options) {
-        let url = |scheme: &str, port: u16| format!("{scheme}://{}:{port}", options.host);
-        let cluster = options.cluster.port.map(Port::to_bind);
-        let ports = serde_json::json!({
-            "nats": [url("nats", port_of(clients)?)],
-            "monitoring": monitoring.map(|address| url("http", address.port())).into_iter().collect::<Vec<_>>(),
-            "websocket": websocket::url(options).into_iter().collect::<Vec<_>>(),
-            "cluster": cluster.map(|port| url("nats", port)).into_iter().collect::<Vec<_>>(),
-        });
-        std::fs::write(&file, ports.to_string())
-            .with_context(|| format!("ports file {}", file.display()))?;
-    }
-    Ok(())
-}
-
-fn remove_files(options: &Options) {
-    for file in [options.pid_file.clone(), ports_file(options)]
-        .into_iter()
-        .flatten()
-    {
-        // It may be gone already, which is what is wanted.
-        std::fs::remove_file(file).ok();
-    }
-}
-
-fn ports_file(options: &Options) -> Option<PathBuf> {
-    let dir = options.ports_file_dir.as_ref()?;
-    let program = std::env::current_exe().ok();
-    let name = program
-        .as_ref()
-        .and_then(|path| path.file_name())
-        .and_then(|name| name.to_str());
-    let name = name.unwrap_or("nats-server");
-    Some(dir.join(format!("{name}_{}.ports", std::process::id())))
 }

@@ -42,9 +42,13 @@ struct Shared {
     sources: Arc<Sources>,
     system: Arc<Account>,
     waiting: mpsc::Sender<Request>,
+    reload: Reload,
     /// Subscriptions by account.
     subscriptions: Mutex<BTreeMap<String, Vec<SubscriptionId>>>,
 }
+
+/// See [`start`].
+pub type Reload = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// A request that waits for its answer.
 struct Request {
@@ -59,13 +63,20 @@ struct Request {
 }
 
 /// Starts the services in the system account. Must be called inside a tokio runtime.
-pub fn start(sources: Arc<Sources>, hub: &Arc<Hub>, system_account: &str) -> SystemServices {
+/// `reload` reads the configuration again, and says why if that fails.
+pub fn start(
+    sources: Arc<Sources>,
+    hub: &Arc<Hub>,
+    system_account: &str,
+    reload: Reload,
+) -> SystemServices {
     let (waiting, requests) = mpsc::channel(MAX_WAITING);
     let shared = Arc::new(Shared {
         hub: hub.clone(),
         sources,
         system: hub.account(system_account),
         waiting,
+        reload,
         subscriptions: Mutex::default(),
     });
     shared.serve_system();

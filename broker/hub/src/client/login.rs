@@ -13,7 +13,7 @@ use wire::{ConnectOptions, Error};
 use super::Session;
 use crate::{
     account::Account,
-    auth::ConnectRequest,
+    auth::{AuthFailure, ConnectRequest},
     connection::{Connection, traits},
     info::Door,
     permission::ReplyGrants,
@@ -44,6 +44,16 @@ impl Session {
         Ok(())
     }
 
+    /// The limits of the server or of the account may have changed.
+    pub(super) fn refresh_limits(&mut self) {
+        self.limits.max_control_line = self.hub.limits().max_control_line;
+        let login = self.connection.facts.lock().login.clone();
+        match login {
+            Some(login) => self.limit(&login),
+            None => self.limits.max_payload = Some(self.hub.limits().max_payload),
+        }
+    }
+
     /// What a second CONNECT does not mention stays as the first one said.
     pub(super) fn keep_unmentioned(&self, json: &[u8], options: &mut ConnectOptions) {
         let keys: HashMap<String, IgnoredAny> = serde_json::from_slice(json).unwrap_or_default();
@@ -68,7 +78,7 @@ impl Session {
         );
     }
 
-    async fn ask(&self, options: &ConnectOptions) -> Result<Login, Error> {
+    async fn ask(&self, options: &ConnectOptions) -> Result<Login, AuthFailure> {
         let mut options = options.clone();
         let (nonce, tls) = {
             let facts = self.connection.facts.lock();
@@ -84,7 +94,7 @@ impl Session {
             peer: self.connection.peer,
             tls,
         };
-        Ok(self.hub.authenticator().authenticate(request).await?)
+        self.hub.authenticator().authenticate(request).await
     }
 
     /// Moves the connection into the login's account.
@@ -120,6 +130,21 @@ impl Session {
     }
 
     fn apply_login(&mut self, login: &Login) {
+        self.limit(login);
+        self.restricted = login.permissions.rules().is_some();
+        self.permissions = login.permissions.clone();
+        grant_responses(&self.connection, login);
+        let deadline_ms = login.expires_at_s.map_or(u64::MAX, |at_s| {
+            let at_ms = u64::try_from(at_s).unwrap_or(0).saturating_mul(1000);
+            at_ms.saturating_sub(self.connection.started_unix_ms())
+        });
+        self.connection
+            .deadline_ms
+            .store(deadline_ms, Ordering::Relaxed);
+    }
+
+    /// The strictest of what the user, its account and the server allow.
+    fn limit(&mut self, login: &Login) {
         let server = self.hub.limits();
         let account = self
             .account
@@ -140,16 +165,6 @@ impl Session {
             .chain(of_server)
             .min();
         self.max_subscriptions = subscriptions.map_or(usize::MAX, |max| max as usize);
-        self.restricted = login.permissions.rules().is_some();
-        self.permissions = login.permissions.clone();
-        grant_responses(&self.connection, login);
-        let deadline_ms = login.expires_at_s.map_or(u64::MAX, |at_s| {
-            let at_ms = u64::try_from(at_s).unwrap_or(0).saturating_mul(1000);
-            at_ms.saturating_sub(self.connection.started_unix_ms())
-        });
-        self.connection
-            .deadline_ms
-            .store(deadline_ms, Ordering::Relaxed);
     }
 
     fn remember(&self, options: Box<ConnectOptions>, login: Login) {
@@ -163,11 +178,12 @@ impl Session {
     }
 
     /// The user's rights may have changed: the credentials are checked again, and subscriptions
-    /// that are not allowed any more end.
-    pub(super) async fn try_login_again(&mut self) -> Result<(), Error> {
-        if self.account.is_none() {
+    /// that are not allowed any more end. A client whose user is gone or belongs to another account
+    /// now is disconnected without a word: when it comes back everything is as it should be.
+    pub(super) async fn try_login_again(&mut self) -> Result<(), Refusal> {
+        let Some(account) = self.account.clone() else {
             return Ok(());
-        }
+        };
         let options = self
             .connection
             .facts
@@ -175,20 +191,28 @@ impl Session {
             .options
             .clone()
             .unwrap_or_default();
-        let login = self.ask(&options).await?;
-        self.enter(&login)?;
+        let login = match self.ask(&options).await {
+            Ok(login) => login,
+            Err(AuthFailure::UnknownUser) => return Err(Refusal::Silent),
+            Err(failure) => return Err(Refusal::Told(failure.into())),
+        };
+        if login.account != account.name() || account.is_removed() {
+            return Err(Refusal::Silent);
+        }
         self.apply_login(&login);
         {
             let mut facts = self.connection.facts.lock();
             facts.account = self.account.clone();
             facts.login = Some(Box::new(login));
         }
-        self.revoke_subscriptions();
+        self.revoke_subscriptions(&account);
         Ok(())
     }
 
-    fn revoke_subscriptions(&self) {
-        let Some(account) = &self.account else { return };
+    fn revoke_subscriptions(&self, account: &Account) {
+        for sub in self.connection.subs.lock().iter() {
+            sub.set_deny(self.deny_for(sub.subject(), sub.queue()));
+        }
         let denied: Vec<_> = {
             let subs = self.connection.subs.lock();
             let denied = |sub: &&_| !allowed(&self.permissions, sub);
@@ -207,6 +231,12 @@ impl Session {
             }
         }
     }
+}
+
+/// Why a login that was good is not any more.
+pub(super) enum Refusal {
+    Told(Error),
+    Silent,
 }
 
 fn allowed(permissions: &identity::Permissions, sub: &crate::subscription::Sub) -> bool {

@@ -1,16 +1,18 @@
 //! Before a route exists: dialling, accepting, TLS, and who keeps trying.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream, rustls::pki_types::ServerName};
 use wire::CloseReason;
 
 use super::{
+    Dialling, Routes,
     info::{PeerInfo, info_line, join},
     peer::{self, AsyncStream},
     session::RouteSession,
@@ -121,6 +123,28 @@ pub(super) async fn open(cluster: &ClusterOptions, address: &str) -> io::Result<
     Ok(Opened { io, peer, info })
 }
 
+impl Routes {
+    /// Ends the routes that were configured and are not among those wanted now.
+    fn give_up_but(&self, wanted: &BTreeMap<String, Option<(String, String)>>) {
+        self.table.lock().dialled.retain(|address, dialling| {
+            let is_wanted = wanted.get(address) == Some(&dialling.user);
+            is_wanted || !dialling.is_configured
+        });
+    }
+
+    /// Forgets a task that ends by itself.
+    fn give_up(&self, address: &str, id: u64) {
+        let mut table = self.table.lock();
+        if table
+            .dialled
+            .get(address)
+            .is_some_and(|dialling| dialling.id == id)
+        {
+            table.dialled.remove(address);
+        }
+    }
+}
+
 impl Hub {
     /// Accepts the other servers of the cluster until shutdown.
     pub async fn serve_routes(self: &Arc<Self>, listener: TcpListener) {
@@ -132,12 +156,17 @@ impl Hub {
         .await;
     }
 
-    /// Keeps a route to each of these servers, for as long as the hub lives. Their users, if any,
-    /// are used in place of the cluster's own.
-    pub fn solicit_routes(self: &Arc<Self>, urls: &[RouteUrl]) {
-        for url in urls {
-            let address = join(&url.host, url.port);
-            self.dial_in_background(address, url.user.clone(), true);
+    /// Keeps a route to each of these servers, for as long as the hub lives or until other ones are
+    /// set. Routes to servers that were set before and are not any more end. Users, if there are
+    /// any, are used in place of the cluster's own.
+    pub fn set_routes(self: &Arc<Self>, urls: &[RouteUrl]) {
+        let wanted: BTreeMap<String, Option<(String, String)>> = urls
+            .iter()
+            .map(|url| (join(&url.host, url.port), url.user.clone()))
+            .collect();
+        self.routes.give_up_but(&wanted);
+        for (address, user) in wanted {
+            self.dial_in_background(address, user, true);
         }
     }
 
@@ -148,19 +177,31 @@ impl Hub {
         user: Option<(String, String)>,
         is_configured: bool,
     ) {
-        if self.routes.options.is_none() {
+        if !self.routes.is_clustered() {
             return;
         }
-        if self.routes.table.lock().dialled.insert(address.clone()) {
-            tokio::spawn(keep_dialling(
-                self.clone(),
-                Target {
-                    address,
-                    user,
-                    is_configured,
-                },
-            ));
+        let id = self.next_id();
+        let (goes_on, stopped) = watch::channel(());
+        let mut table = self.routes.table.lock();
+        let known = table.dialled.get(&address);
+        if known.is_some_and(|known| known.is_configured || !is_configured) {
+            return;
         }
+        let dialling = Dialling {
+            id,
+            user: user.clone(),
+            is_configured,
+            _goes_on: goes_on,
+        };
+        table.dialled.insert(address.clone(), dialling);
+        drop(table);
+        let target = Target {
+            id,
+            address,
+            user,
+            is_configured,
+        };
+        tokio::spawn(keep_dialling(self.clone(), target, stopped));
     }
 
     fn start_route(
@@ -188,8 +229,7 @@ impl Hub {
             socket,
             max_pending: self
                 .routes
-                .options
-                .as_ref()
+                .options()
                 .map_or(0, |cluster| cluster.max_pending),
             tls: encrypted,
             nonce: Box::default(),
@@ -201,8 +241,7 @@ impl Hub {
 
     fn route_timeout(&self) -> Duration {
         self.routes
-            .options
-            .as_ref()
+            .options()
             .map_or(Duration::ZERO, |cluster| cluster.auth_timeout)
     }
 }
@@ -231,11 +270,7 @@ async fn greet(hub: &Hub, mut stream: TcpStream) -> io::Result<(Io, Vec<u8>, usi
     let mut line = Vec::new();
     info_line(&mut line, &hub.route_info());
     stream.write_all(&line).await?;
-    let tls = hub
-        .routes
-        .options
-        .as_ref()
-        .and_then(|cluster| cluster.tls.as_ref());
+    let tls = hub.routes.options().and_then(|cluster| cluster.tls.clone());
     let mut io = match tls {
         Some(tls) => {
             let stream = TlsAcceptor::from(tls.server.clone()).accept(stream).await?;
@@ -257,6 +292,8 @@ async fn expect_introduction(connection: Arc<Connection>, limit: Duration) {
 }
 
 struct Target {
+    /// Of the entry in the table.
+    id: u64,
     address: String,
     user: Option<(String, String)>,
     is_configured: bool,
@@ -273,21 +310,25 @@ enum Attempt {
     Failed(io::Error),
 }
 
-async fn keep_dialling(hub: Arc<Hub>, target: Target) {
-    let Some(cluster) = hub.routes.options.clone() else {
+async fn keep_dialling(hub: Arc<Hub>, target: Target, mut stopped: watch::Receiver<()>) {
+    let Some(mut cluster) = hub.routes.options() else {
         return;
     };
     let mut pause = cluster.retry_min;
     let mut failures = 0u32;
     loop {
-        match dial(&hub, &cluster, &target).await {
-            _ if hub.phase() == Phase::Stopped => return,
+        if let Some(now) = hub.routes.options() {
+            cluster = now;
+        }
+        match dial(&hub, &cluster, &target, &mut stopped).await {
+            _ if hub.phase() == Phase::Stopped || stopped.has_changed().is_err() => return,
             Attempt::Myself => return,
             Attempt::Ended => (pause, failures) = (cluster.retry_min, 0),
             Attempt::Known(server_id) => {
                 (pause, failures) = (cluster.retry_min, 0);
                 tokio::select! {
                     () = hub.routes.disconnected(&server_id) => {}
+                    _ = stopped.changed() => return,
                     () = hub.reached(Phase::Stopped) => return,
                 }
             }
@@ -301,19 +342,25 @@ async fn keep_dialling(hub: Arc<Hub>, target: Target) {
             }
         }
         if !target.is_configured && failures >= HEARSAY_ATTEMPTS {
-            hub.routes.table.lock().dialled.remove(&target.address);
+            hub.routes.give_up(&target.address, target.id);
             return;
         }
         let jitter = pause.mul_f64(0.5 + 0.5 * rand::random::<f64>());
         tokio::select! {
             () = sleep(jitter) => {}
+            _ = stopped.changed() => return,
             () = hub.reached(Phase::Stopped) => return,
         }
         pause = (pause * 2).min(cluster.retry_max);
     }
 }
 
-async fn dial(hub: &Arc<Hub>, cluster: &ClusterOptions, target: &Target) -> Attempt {
+async fn dial(
+    hub: &Arc<Hub>,
+    cluster: &ClusterOptions,
+    target: &Target,
+    stopped: &mut watch::Receiver<()>,
+) -> Attempt {
     if let Some(server_id) = hub.routes.connected_at(&target.address) {
         return Attempt::Known(server_id);
     }
@@ -339,7 +386,14 @@ async fn dial(hub: &Arc<Hub>, cluster: &ClusterOptions, target: &Target) -> Atte
         connection.clone(),
         cluster.auth_timeout,
     ));
-    driver.run().await;
+    let mut running = pin!(driver.run());
+    tokio::select! {
+        () = &mut running => {}
+        _ = stopped.changed() => {
+            connection.close(CloseReason::RouteRemoved);
+            running.await;
+        }
+    }
     if connection.has_trait(traits::INTRODUCED) {
         return Attempt::Ended;
     }

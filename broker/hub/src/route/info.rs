@@ -118,7 +118,7 @@ impl Hub {
             extra: self.routes.extra.lock().clone(),
             ..Own::default()
         };
-        if let Some(cluster) = &self.routes.options {
+        if let Some(cluster) = self.routes.options() {
             info.cluster = cluster.name.clone();
             info.host = cluster.host.clone();
             info.auth_required = cluster.user.is_some();
@@ -174,7 +174,7 @@ impl Hub {
 
     /// Where clients of one kind find the servers of this cluster.
     pub(crate) fn connect_urls(&self, door: Door) -> Vec<String> {
-        if self.routes.options.is_none() || self.options().server.no_advertise {
+        if !self.routes.is_clustered() || self.advertised.load().nothing {
             return Vec::new();
         }
         let mut urls = BTreeSet::new();
@@ -200,8 +200,9 @@ impl Hub {
 
     fn own_client_urls(&self) -> Vec<String> {
         let server = &self.options().server;
+        let advertised = self.advertised.load();
         self.advertised(
-            server.client_advertise.as_deref(),
+            advertised.address.as_deref(),
             &server.host,
             &self.client_port,
         )
@@ -215,7 +216,7 @@ impl Hub {
         port: &AtomicU64,
     ) -> Vec<String> {
         let port = port.load(Ordering::Relaxed) as u16;
-        if self.options().server.no_advertise {
+        if self.advertised.load().nothing {
             return Vec::new();
         }
         if let Some(advertise) = advertise {

@@ -63,12 +63,12 @@ impl Hub {
         address: &str,
         hello: &Value,
     ) -> io::Result<Box<dyn AsyncStream>> {
-        let Some(cluster) = &self.routes.options else {
+        let Some(cluster) = self.routes.options() else {
             return Err(io::Error::other(
                 "no cluster is configured, so there are no peers",
             ));
         };
-        let opened = tokio::time::timeout(cluster.auth_timeout, handshake::open(cluster, address));
+        let opened = tokio::time::timeout(cluster.auth_timeout, handshake::open(&cluster, address));
         let opened = opened
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
@@ -97,12 +97,12 @@ impl Hub {
         stream: Box<dyn AsyncStream>,
         peer: SocketAddr,
     ) {
-        let Some(cluster) = &self.routes.options else {
+        let Some(cluster) = self.routes.options() else {
             return;
         };
         let json = buffer[VERB.len()..line_len].trim_ascii();
         let introduction: Introduction = serde_json::from_slice(json).unwrap_or_default();
-        if !introduction.is_welcome(cluster) {
+        if !introduction.is_welcome(&cluster) {
             tracing::warn!(%peer, "peer stream refused: wrong cluster name or credentials");
             return;
         }

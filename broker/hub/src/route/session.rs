@@ -72,8 +72,7 @@ pub(super) fn introduce(
         server_id: server.server_id.clone(),
         cluster: hub
             .routes
-            .options
-            .as_ref()
+            .options()
             .map_or(String::new(), |cluster| cluster.name.clone()),
         headers: true,
         ..ConnectOptions::default()
@@ -120,6 +119,9 @@ impl Protocol for RouteSession {
     async fn login_again(&mut self) -> Result<(), Next> {
         Ok(())
     }
+
+    // A route has no limits of a client.
+    fn refresh_limits(&mut self) {}
 
     fn stalls(&self) -> bool {
         // One slow client must not hold up every other client's messages.
@@ -200,7 +202,7 @@ impl RouteSession {
         if !options.lang.is_empty() {
             return Err(Error::WrongPortRoute);
         }
-        let Some(cluster) = &self.hub.routes.options else {
+        let Some(cluster) = self.hub.routes.options() else {
             return Err(Error::AuthorizationViolation);
         };
         let known = match &cluster.user {
@@ -220,13 +222,8 @@ impl RouteSession {
         if !self.authorized {
             return Err(Error::AuthorizationViolation);
         }
-        let cluster = self
-            .hub
-            .routes
-            .options
-            .as_ref()
-            .map(|cluster| cluster.name.as_str());
-        if cluster != Some(info.cluster.as_str()) {
+        let cluster = self.hub.routes.options();
+        if cluster.is_none_or(|cluster| cluster.name != info.cluster) {
             tracing::warn!(peer = %self.connection.peer, cluster = %info.cluster, "route refused: another cluster");
             self.connection.close(CloseReason::ClusterNameConflict);
             return Ok(());

@@ -221,7 +221,7 @@ async fn strangers_are_refused() {
     let mut trusted = a.route_url();
     trusted.user = Some(("route".to_owned(), "secret".to_owned()));
     let d = Server::member("ND", &[]).await;
-    d.hub.solicit_routes(&[trusted]);
+    d.hub.set_routes(&[trusted]);
     eventually("the one with the password is in", || {
         a.hub.route_peers().len() == 1
     })

@@ -98,7 +98,7 @@ impl Server {
 
     pub fn join(&self, seeds: &[&Server]) {
         let urls: Vec<RouteUrl> = seeds.iter().map(|seed| seed.route_url()).collect();
-        self.hub.solicit_routes(&urls);
+        self.hub.set_routes(&urls);
     }
 
     pub fn route_url(&self) -> RouteUrl {

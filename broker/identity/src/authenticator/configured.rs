@@ -17,7 +17,7 @@ impl Authenticator {
         }
         if !options.nkey.is_empty() && self.rules.users.iter().any(is_nkey) {
             let user = self.user(&options.nkey).filter(|user| is_nkey(user));
-            let user = user.ok_or(AuthError::Refused)?;
+            let user = user.ok_or(AuthError::UnknownUser)?;
             nkey::verify_nonce(&user.name, attempt.nonce, &options.sig)
                 .map_err(AuthError::Nonce)?;
             return login(user, attempt, proxied);
@@ -33,7 +33,7 @@ impl Authenticator {
             return login(user, attempt, proxied);
         }
         if !options.user.is_empty() && self.rules.users.iter().any(|user| !is_nkey(user)) {
-            let user = self.user(&options.user).ok_or(AuthError::Refused)?;
+            let user = self.user(&options.user).ok_or(AuthError::UnknownUser)?;
             let Secret::Password(password) = &user.secret else {
                 return Err(AuthError::Refused);
             };
@@ -59,7 +59,13 @@ impl Authenticator {
             }
         };
         if !known {
-            return Err(AuthError::Refused);
+            return Err(match &self.rules.shared {
+                Some(SharedSecret::User { name, .. }) if *name == options.user => {
+                    AuthError::Refused
+                }
+                _ if options.user.is_empty() => AuthError::Refused,
+                _ => AuthError::UnknownUser,
+            });
         }
         proxied.check(self.rules.proxy_required)?;
         Ok(Login::unrestricted(GLOBAL_ACCOUNT, &options.user))

@@ -138,7 +138,7 @@ fn statistics(sources: &Sources, server: &ServerInfo, name: &str, body: &[u8]) -
 
 fn carry_out(shared: &Shared, server: &ServerInfo, order: Order, body: &[u8]) -> Vec<u8> {
     let outcome = match order {
-        Order::Reload => Err((FAILED, "reload is not served by this version".to_owned())),
+        Order::Reload => (shared.reload)().map_err(|reason| (FAILED, reason)),
         Order::LameDuck => Err((
             FAILED,
             "lame duck mode of one client is not served by this version".to_owned(),

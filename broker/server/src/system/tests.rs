@@ -38,7 +38,12 @@ impl Fixture {
             ..ServerFacts::default()
         };
         let sources = Sources::new(hub.clone(), None, None, facts, || Ok(()));
-        let services = start(sources, &hub, SYSTEM);
+        let services = start(
+            sources,
+            &hub,
+            SYSTEM,
+            Box::new(|| Err("no file".to_owned())),
+        );
         let (sender, answers) = mpsc::unbounded_channel();
         let hear = move |delivery: &Delivery<'_>| {
             sender.send(delivery.payload().to_vec()).ok();

@@ -39,34 +39,16 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// Bytes in binary units, with two digits behind the point.
-pub fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KB", "MB", "GB", "TB", "PB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut size = bytes as f64 / 1024.0;
-    let mut units = UNITS.iter();
-    let mut unit = units.next();
-    while size >= 1024.0 {
-        let Some(next) = units.next() else { break };
-        (size, unit) = (size / 1024.0, Some(next));
-    }
-    format!("{size:.2} {}", unit.unwrap_or(&"PB"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn durations_and_sizes_look_like_those_of_go() {
+    fn durations_look_like_those_of_go() {
         let shown = [0, 7, 1_500, 300_000_000, 1_500_000_000].map(Duration::from_nanos);
         let shown = shown.map(duration);
         assert_eq!(shown, ["0s", "7ns", "1.5\u{b5}s", "300ms", "1.5s"]);
         assert_eq!(duration(Duration::from_secs(120)), "2m0s");
         assert_eq!(duration(Duration::from_millis(3_661_500)), "1h1m1.5s");
-        assert_eq!(bytes(200_000_000), "190.73 MB");
-        assert_eq!(bytes(1), "1 B");
     }
 }
