@@ -48,7 +48,7 @@ async fn run(hub: Weak<Hub>) {
         sweep(&hub);
         hub.expire_responses();
         tick = tick.wrapping_add(1);
-        if tick % ACTIVATION_TICKS == 0 {
+        if tick.is_multiple_of(ACTIVATION_TICKS) {
             hub.check_activations();
         }
     }

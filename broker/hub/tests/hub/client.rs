@@ -409,3 +409,56 @@ async fn lame_duck_mode_asks_clients_to_leave_and_then_makes_them() {
     let refused = tokio::net::TcpStream::connect(server.clients).await;
     assert!(refused.is_err(), "the listener is closed");
 }
+
+#[tokio::test]
+async fn lowered_limits_reach_live_connections() {
+    let server = Server::start().await;
+    let mut first = server.modern().await;
+    let mut second = server.modern().await;
+    first.send("PUB foo 3\r\nabc\r\n").await;
+    first.sync().await;
+    let limits = hub::Limits {
+        max_payload: 2,
+        max_control_line: 100,
+        max_connections: 1,
+        ..hub::Limits::default()
+    };
+    server.hub.set_limits(limits);
+    // The youngest has to leave.
+    second
+        .expect("-ERR 'maximum connections exceeded'\r\n")
+        .await;
+    second.expect_end().await;
+    first.send("PUB foo 2\r\nab\r\n").await;
+    first.sync().await;
+    first.send("PUB foo 3\r\n").await;
+    first.expect("-ERR 'Maximum Payload Violation'\r\n").await;
+    first.expect_end().await;
+    eventually("there is room again", || {
+        server.hub.connections().is_empty()
+    })
+    .await;
+    let mut third = server.modern().await;
+    third.send(format!("SUB {} 1\r\n", "x".repeat(120))).await;
+    third
+        .expect("-ERR 'maximum control line exceeded'\r\n")
+        .await;
+    third.expect_end().await;
+}
+
+#[tokio::test]
+async fn another_advertised_address_is_told_at_once() {
+    let mut options = options("NADV");
+    options.cluster = Some(crate::support::cluster());
+    let server = Server::with(options, Users::default()).await;
+    let mut client = server.modern().await;
+    server.hub.set_advertised(hub::Advertised {
+        address: Some("example.com:4222".to_owned()),
+        nothing: false,
+    });
+    let info = client.info().await;
+    assert_eq!(
+        info["connect_urls"],
+        serde_json::json!(["example.com:4222"])
+    );
+}

@@ -271,6 +271,57 @@ async fn changed_rights_reach_live_connections() {
 }
 
 #[tokio::test]
+async fn subjects_denied_later_are_kept_from_live_subscriptions() {
+    let rights = Arc::new(Changing::default());
+    *rights.0.lock() = Some(Login::unrestricted("A", "u"));
+    let server = Server::with(options("NAUTH"), Shared(rights.clone())).await;
+    let mut client = login(&server, "u").await;
+    client.send("SUB foo.* 1\r\nSUB gone 2\r\n").await;
+    client.sync().await;
+    let mut narrow = Login::unrestricted("A", "u");
+    let denied = deny(&["foo.secret", "gone"]);
+    narrow.permissions = Permissions::new(rules(SubjectRules::default(), denied));
+    *rights.0.lock() = Some(narrow);
+    server.hub.reauthenticate_all();
+    client
+        .expect("-ERR 'Permissions Violation for Subscription to \"gone\" (sid \"2\")'\r\n")
+        .await;
+    let publish = "PUB foo.secret 1\r\ns\r\nPUB foo.open 1\r\no\r\n";
+    client.send(publish).await;
+    client.expect("MSG foo.open 1 1\r\no\r\n").await;
+    *rights.0.lock() = Some(Login::unrestricted("A", "u"));
+    server.hub.reauthenticate_all();
+    let cid = server.hub.connections()[0].cid;
+    eventually("the rights have come back", || {
+        let connection = server.hub.connection(cid);
+        let login = connection.and_then(|connection| connection.login);
+        login.is_some_and(|login| login.permissions.rules().is_none())
+    })
+    .await;
+    client.sync().await;
+    client.send(publish).await;
+    client.expect("MSG foo.secret 1 1\r\ns\r\n").await;
+    client.expect("MSG foo.open 1 1\r\no\r\n").await;
+}
+
+#[tokio::test]
+async fn who_belongs_elsewhere_now_is_disconnected_without_a_word() {
+    let rights = Arc::new(Changing::default());
+    *rights.0.lock() = Some(Login::unrestricted("A", "u"));
+    let server = Server::with(options("NAUTH"), Shared(rights.clone())).await;
+    let mut client = login(&server, "u").await;
+    *rights.0.lock() = Some(Login::unrestricted("B", "u"));
+    server.hub.reauthenticate_all();
+    client.expect_end().await;
+    eventually("the end is remembered", || {
+        let closed = server.hub.closed_connections();
+        let reason = closed.first().and_then(|closed| closed.reason);
+        reason == Some(wire::CloseReason::ClientClosed)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_login_ends_when_it_expires() {
     let rights = Arc::new(Changing::default());
     let mut login_once = Login::unrestricted("A", "u");

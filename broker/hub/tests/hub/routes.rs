@@ -314,3 +314,20 @@ async fn a_connection_that_never_introduces_itself_is_dropped() {
         client.expect_end().await;
     }
 }
+
+#[tokio::test]
+async fn routes_can_be_changed_while_the_servers_run() {
+    let a = Server::member("NA", &[]).await;
+    let b = Server::member("NB", &[]).await;
+    let c = Server::member("NC", &[&a]).await;
+    eventually("the first route is up", || c.hub.route_peers().len() == 1).await;
+    c.join(&[&b]);
+    eventually("only the second route is up", || {
+        let peers = c.hub.route_peers();
+        peers.len() == 1 && peers[0].server_id == "NB"
+    })
+    .await;
+    eventually("the other side knows", || a.hub.route_peers().is_empty()).await;
+    c.join(&[&a, &b]);
+    eventually("all routes are up", || c.hub.route_peers().len() == 2).await;
+}

@@ -15,6 +15,9 @@ pub fn between(old: &Options, new: &Options) -> Plan {
     Plan { changes: changes.0 }
 }
 
+/// A limit's name, and how it is shown.
+type Shown<'a> = (&'a str, &'a dyn Fn(&Limits) -> String);
+
 #[derive(Default)]
 struct Changes(Vec<Change>);
 
@@ -127,7 +130,7 @@ impl Changes {
         };
         let traced = |limits: &Limits| limits.max_traced_message_bytes.unwrap_or(0).to_string();
         let tokens = |limits: &Limits| limits.max_subscription_tokens.unwrap_or(0).to_string();
-        let shown: [(&str, &dyn Fn(&Limits) -> String); 14] = [
+        let shown: [Shown<'_>; 14] = [
             ("max_connections", &connections),
             ("max_payload", &payload),
             ("max_control_line", &|limits| {

@@ -30,9 +30,7 @@ const FIXED: &[Fixed] = &[
     ("NoSublistCache", |options| {
         options.disable_sublist_cache.to_string()
     }),
-    ("FeatureFlags", |options| {
-        format!("{:?}", options.feature_flags)
-    }),
+    ("FeatureFlags", |options| show::map(&options.feature_flags)),
     ("TrustedKeys", |options| options.trusted_keys.join(",")),
     ("TrustedOperators", |options| {
         let texts = options
@@ -42,11 +40,11 @@ const FIXED: &[Fixed] = &[
         texts.collect::<Vec<_>>().join(",")
     }),
     ("DefaultJSDomain", |options| {
-        format!("{:?}", options.default_jetstream_domain)
+        show::map(&options.default_jetstream_domain)
     }),
-    ("cluster name", |options| show::text(&options.cluster.name)),
     ("cluster host", |options| show::text(&options.cluster.host)),
     ("cluster port", |options| show::port(options.cluster.port)),
+    ("cluster name", |options| show::text(&options.cluster.name)),
     ("JetStream", |options| options.jetstream.enabled.to_string()),
     ("jetstream storage directory", |options| {
         let dir = options.jetstream.store_dir.as_ref();

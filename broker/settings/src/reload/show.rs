@@ -1,5 +1,7 @@
 //! Values as Go prints them: people compare the log with that of nats-server.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use crate::options::Port;
@@ -14,6 +16,12 @@ pub fn port(port: Option<Port>) -> String {
 
 pub fn text(text: &Option<String>) -> String {
     text.clone().unwrap_or_default()
+}
+
+/// `map[a:1 b:2]`.
+pub fn map<V: Display>(map: &BTreeMap<String, V>) -> String {
+    let entries = map.iter().map(|(key, value)| format!("{key}:{value}"));
+    format!("map[{}]", entries.collect::<Vec<_>>().join(" "))
 }
 
 /// `1h0m0s`, `2m0s`, `1.5s`, `300ms`.

@@ -256,7 +256,17 @@ fn what_cannot_be_reloaded_fails_as_with_nats_server() {
         (
             "",
             "cluster: {name: x, port: 1}",
-            "cluster name: old=, new=x",
+            "cluster host: old=, new=0.0.0.0",
+        ),
+        (
+            "",
+            "feature_flags: {b: true, a: false}",
+            "FeatureFlags: old=map[], new=map[a:false b:true]",
+        ),
+        (
+            "cluster: {name: x, port: 1}",
+            "cluster: {name: y, port: 1}",
+            "cluster name: old=x, new=y",
         ),
         (
             "cluster: {name: x, port: 1}",
