@@ -28,6 +28,7 @@ use crate::{
     snapshot::{ConnectionSnapshot, PastTotals},
     subscription::{NewSub, Sub, Target},
     sweeper,
+    websocket::WebSocketOptions,
 };
 
 /// Where the hub is in its life.
@@ -45,6 +46,7 @@ pub struct Hub {
     pub(crate) limits: ArcSwap<Limits>,
     pub(crate) tls: ArcSwapOption<TlsOptions>,
     pub(crate) advertised: ArcSwap<Advertised>,
+    pub(crate) websocket: ArcSwapOption<WebSocketOptions>,
     authenticator: Arc<dyn Authenticator>,
     accounts: RwLock<BTreeMap<String, Arc<Account>>>,
     pub(crate) clients: Mutex<HashMap<u64, Arc<Connection>>>,
@@ -69,6 +71,7 @@ impl Hub {
             limits: ArcSwap::from_pointee(options.limits.clone()),
             tls: ArcSwapOption::from(options.tls.clone().map(Arc::new)),
             routes: Routes::new(options.cluster.clone()),
+            websocket: ArcSwapOption::from(options.websocket.clone().map(Arc::new)),
             advertised: ArcSwap::from_pointee(options.advertised.clone()),
             client_port: AtomicU64::new(u64::from(options.server.port)),
             websocket_port: AtomicU64::new(

@@ -64,7 +64,7 @@ impl Hub {
     fn client_info_base(&self, door: Door) -> ServerInfo {
         let mut info = self.base_info();
         info.auth_required = self.authenticator().auth_required_of(door.kind());
-        match (door, &self.options().websocket) {
+        match (door, self.websocket()) {
             (Door::WebSockets, Some(websocket)) => {
                 info.host = websocket.host.clone();
                 info.port = self.websocket_port.load(Ordering::Relaxed) as u16;

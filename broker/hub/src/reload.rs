@@ -8,6 +8,7 @@ use crate::{
     connection::{Connection, wish},
     hub::Hub,
     options::{Advertised, ClusterOptions, Limits, TlsOptions},
+    websocket::WebSocketOptions,
 };
 
 impl Hub {
@@ -34,6 +35,17 @@ impl Hub {
     /// keep what they have.
     pub fn set_tls(&self, tls: Option<TlsOptions>) {
         self.tls.store(tls.map(Arc::new));
+    }
+
+    /// The WebSocket listener, as new clients meet it.
+    pub fn websocket(&self) -> Option<Arc<WebSocketOptions>> {
+        self.websocket.load_full()
+    }
+
+    /// Replaces everything about the WebSocket listener but where it listens. Live connections keep
+    /// what they have.
+    pub fn set_websocket(&self, websocket: Option<WebSocketOptions>) {
+        self.websocket.store(websocket.map(Arc::new));
     }
 
     /// Replaces the addresses that clients are told, and tells the cluster and the clients.

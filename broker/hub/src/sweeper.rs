@@ -95,8 +95,9 @@ fn check(connection: &Arc<Connection>, limits: &Limits, hub: &Hub) {
 }
 
 fn websocket_ping_interval(hub: &Hub, limits: &Limits) -> Duration {
-    let configured = hub.options().websocket.as_ref();
-    let configured = configured.and_then(|websocket| websocket.ping_interval);
+    let configured = hub
+        .websocket()
+        .and_then(|websocket| websocket.ping_interval);
     configured.unwrap_or(limits.ping_interval)
 }
 

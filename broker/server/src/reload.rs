@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use engine::Engine;
-use hub::{ClusterOptions, Hub, RouteUrl, TlsOptions};
+use hub::{ClusterOptions, Hub, RouteUrl, TlsOptions, WebSocketOptions};
 use identity::authenticator::Authenticator;
 use monitor::Sources;
 use parking_lot::Mutex;
@@ -20,7 +20,7 @@ use crate::auth::CurrentRules;
 use crate::files::Files;
 use crate::logging::Log;
 use crate::resolver::Resolver;
-use crate::{accounts, client_port, monitoring, routes, with_source};
+use crate::{accounts, client_port, monitoring, routes, websocket, with_source};
 
 /// The parts of a running server that follow its configuration.
 pub struct Parts {
@@ -66,6 +66,7 @@ impl Bound {
 struct Prepared {
     rules: Option<Authenticator>,
     tls: Option<TlsOptions>,
+    websocket: Option<WebSocketOptions>,
     cluster: Option<ClusterOptions>,
     routes: Vec<RouteUrl>,
 }
@@ -121,6 +122,7 @@ impl Reloader {
         let parts = &self.parts;
         let changed = plan.parts();
         parts.hub.set_tls(prepared.tls);
+        parts.hub.set_websocket(prepared.websocket);
         if let Some(cluster) = prepared.cluster {
             parts.hub.set_cluster(cluster);
         }
@@ -154,6 +156,7 @@ fn prepare(options: &Options, plan: &Plan) -> anyhow::Result<Prepared> {
     Ok(Prepared {
         rules,
         tls: client_port::tls_options(options)?,
+        websocket: websocket::hub_options(options)?,
         cluster: routes::cluster_options(options)?,
         routes: routes::urls(options)?,
     })

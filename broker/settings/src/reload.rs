@@ -20,6 +20,8 @@ pub enum Part {
     Accounts,
     /// TLS on the client port.
     Tls,
+    /// The listener for WebSocket clients.
+    WebSocket,
     /// Everything about the cluster but its routes.
     Cluster,
     Routes,
@@ -122,6 +124,7 @@ impl Options {
             jetstream,
             default_jetstream_domain,
             cluster,
+            websocket,
             connect_error_reports: _,
             reconnect_error_reports: _,
             no_fast_producer_stall: _,
@@ -150,6 +153,8 @@ impl Options {
         self.resolver = resolver;
         self.jetstream = jetstream;
         self.default_jetstream_domain = default_jetstream_domain;
+        self.websocket.host = websocket.host;
+        self.websocket.port = websocket.port;
         self.disable_sublist_cache = disable_sublist_cache;
         self.feature_flags = feature_flags;
         let Cluster {

@@ -132,12 +132,12 @@ impl Hub {
     }
 
     async fn welcome_websocket(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let Some(options) = &self.options().websocket else {
+        let Some(options) = self.websocket() else {
             return;
         };
         // Small messages must not wait for each other; a socket that refuses the option works too.
         let _ = stream.set_nodelay(true);
-        let shake = shake_hands(options, self.limits().max_payload, stream);
+        let shake = shake_hands(&options, self.limits().max_payload, stream);
         let outcome = match timeout(options.handshake_timeout, Box::pin(shake)).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -164,7 +164,7 @@ impl Hub {
 
     /// Where WebSocket clients find this server.
     pub(crate) fn own_websocket_urls(&self) -> Vec<String> {
-        let Some(options) = &self.options().websocket else {
+        let Some(options) = self.websocket() else {
             return Vec::new();
         };
         self.advertised(

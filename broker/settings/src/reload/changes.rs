@@ -1,7 +1,7 @@
 //! What the log says of each option that changes.
 
 use super::{Change, Part, Plan, show};
-use crate::options::{HandshakeFirst, Limits, Options};
+use crate::options::{HandshakeFirst, Limits, Options, WebSocket};
 
 /// The changes from one configuration to another, in nats-server's words.
 pub fn between(old: &Options, new: &Options) -> Plan {
@@ -11,6 +11,7 @@ pub fn between(old: &Options, new: &Options) -> Plan {
     changes.limits(&old.limits, &new.limits);
     changes.accounts(old, new);
     changes.tls(old, new);
+    changes.websocket(&old.websocket, &new.websocket);
     changes.cluster(old, new);
     Plan { changes: changes.0 }
 }
@@ -265,6 +266,23 @@ impl Changes {
         rest.pinned_certs.clone_from(&after.pinned_certs);
         rest.handshake_first = after.handshake_first;
         self.note(Part::Tls, (&rest, after), |_| "tls = enabled".to_owned());
+    }
+
+    fn websocket(&mut self, old: &WebSocket, new: &WebSocket) {
+        let logins = |options: &WebSocket| {
+            let WebSocket {
+                user,
+                password,
+                token,
+                no_auth_user,
+                ..
+            } = options.clone();
+            [user, password, token, no_auth_user]
+        };
+        self.note(Part::Accounts, (logins(old), logins(new)), |_| {
+            "websocket authorization".to_owned()
+        });
+        self.note(Part::WebSocket, (old, new), |_| "websocket".to_owned());
     }
 
     fn cluster(&mut self, old: &Options, new: &Options) {

@@ -42,6 +42,12 @@ const FIXED: &[Fixed] = &[
     ("DefaultJSDomain", |options| {
         show::map(&options.default_jetstream_domain)
     }),
+    ("websocket host", |options| {
+        show::text(&options.websocket.host)
+    }),
+    ("websocket port", |options| {
+        show::port(options.websocket.port)
+    }),
     ("cluster host", |options| show::text(&options.cluster.host)),
     ("cluster port", |options| show::port(options.cluster.port)),
     ("cluster name", |options| show::text(&options.cluster.name)),

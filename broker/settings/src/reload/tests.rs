@@ -273,6 +273,11 @@ fn what_cannot_be_reloaded_fails_as_with_nats_server() {
             "cluster: {name: x, port: 2}",
             "cluster port: old=1, new=2",
         ),
+        (
+            "",
+            "websocket: {port: 1, no_tls: true}",
+            "websocket port: old=0, new=1",
+        ),
         ("", "jetstream: true", "JetStream: old=false, new=true"),
         (
             "jetstream: true",
@@ -290,8 +295,8 @@ fn what_cannot_be_reloaded_fails_as_with_nats_server() {
     }
     let text = "config reload does not support moving to or from an account resolver";
     refused("", "resolver: MEMORY", text);
-    let text = "c:1:1: \"websocket\" is not served by this version; remove it";
-    refused("", "websocket: {port: 1, no_tls: true}", text);
+    let text = "c:1:1: \"gateway\" is not served by this version; remove it";
+    refused("", "gateway: {port: 1, name: a}", text);
     // An option without words of its own.
     let text = "config reload not supported for one of the changed options";
     refused("jetstream: true", "jetstream: {max_concurrent_io: 7}", text);
