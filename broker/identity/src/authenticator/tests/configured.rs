@@ -104,7 +104,7 @@ fn nkeys() {
     let wrong = super::login(&rules, signed(pair.public_key(), other));
     assert_eq!(wrong.err(), Some(AuthError::Nonce(nkey::Error::Signature)));
     unknown(&rules, signed("ann".to_owned(), signed_nonce(&pair)));
-    refused(
+    unknown(
         &rules,
         signed(key(Kind::User, 2).public_key(), signed_nonce(&pair)),
     );
