@@ -48,7 +48,13 @@ const FIXED: &[Fixed] = &[
     ("websocket port", |options| {
         show::port(options.websocket.port)
     }),
-    ("cluster host", |options| show::text(&options.cluster.host)),
+    ("cluster host", |options| {
+        let host = show::text(&options.cluster.host);
+        match options.cluster.port {
+            Some(_) if host.is_empty() => "0.0.0.0".to_owned(),
+            _ => host,
+        }
+    }),
     ("cluster port", |options| show::port(options.cluster.port)),
     ("cluster name", |options| show::text(&options.cluster.name)),
     ("JetStream", |options| options.jetstream.enabled.to_string()),
