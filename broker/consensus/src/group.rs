@@ -137,6 +137,15 @@ impl Group {
         }
     }
 
+    /// Whether a majority answered lately, without which nothing is committed. `None` unless this
+    /// replica leads.
+    pub fn hears_majority(&self) -> Option<bool> {
+        match &self.driver {
+            Driver::Local(_) => Some(true),
+            Driver::Replicated(replica) => replica.hears_majority(),
+        }
+    }
+
     /// Index of the last applied entry; 0 if there is none.
     pub fn applied_index(&self) -> u64 {
         match &self.driver {

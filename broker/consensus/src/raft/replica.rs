@@ -279,27 +279,44 @@ impl Replica {
     }
 
     pub(crate) fn support_without(&self, node: NodeId) -> Option<Support> {
-        let here = self.options.node;
+        let heard = self.heard_of()?;
+        let mut carrying: BTreeSet<NodeId> = heard
+            .into_iter()
+            .filter(|replica| replica.lag <= config::CAUGHT_UP_ENTRIES)
+            .map(|replica| replica.node)
+            .collect();
+        carrying.insert(self.options.node);
+        carrying.remove(&node);
+        self.least_support(&carrying)
+    }
+
+    pub(crate) fn hears_majority(&self) -> Option<bool> {
+        let heard = self.heard_of()?.into_iter();
+        let mut carrying: BTreeSet<NodeId> = heard.map(|replica| replica.node).collect();
+        carrying.insert(self.options.node);
+        Some(self.least_support(&carrying)?.holds())
+    }
+
+    /// The other replicas that answered within an election's time; `None` unless this one leads.
+    fn heard_of(&self) -> Option<Vec<ReplicaStatus>> {
         if !matches!(self.role(), Role::Leader { .. }) {
             return None;
         }
         let lease_ns = self.options.timing.election_max_ms * 1_000_000;
-        let mut carrying: BTreeSet<NodeId> = self
-            .replicas()
-            .into_iter()
-            .filter(|replica| replica.last_seen_ns.is_some_and(|seen| seen <= lease_ns))
-            .filter(|replica| replica.lag <= config::CAUGHT_UP_ENTRIES)
-            .map(|replica| replica.node)
-            .collect();
-        carrying.insert(here);
-        carrying.remove(&node);
+        let mut heard = self.replicas();
+        heard.retain(|replica| replica.last_seen_ns.is_some_and(|seen| seen <= lease_ns));
+        Some(heard)
+    }
+
+    /// How many of `carrying` are in the majority that has the fewest of them.
+    fn least_support(&self, carrying: &BTreeSet<NodeId>) -> Option<Support> {
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         let majorities = metrics.membership_config.membership().get_joint_config();
         majorities
             .iter()
             .map(|voters| Support {
-                current: voters.intersection(&carrying).count(),
+                current: voters.intersection(carrying).count(),
                 needed: voters.len() / 2 + 1,
             })
             .min_by_key(|support| support.current as i64 - support.needed as i64)

@@ -74,6 +74,18 @@ async fn a_leader_knows_whether_the_group_goes_on_without_a_replica() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_cut_off_knows_that_it_hears_no_majority() {
+    let cluster = Cluster::start(3, 4).await;
+    let leader = cluster.leader().await;
+    let follower = if leader == 1 { 2 } else { 1 };
+    let hears = |id: u64| cluster.server(id).group().hears_majority();
+    until("it hears the others", || hears(leader) == Some(true)).await;
+    assert_eq!(hears(follower), None);
+    cluster.network.isolate(node(leader));
+    until("it hears nobody", || hears(leader) == Some(false)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_leader_takes_over_within_three_seconds() {
     for seed in 0..10 {
         let mut cluster = Cluster::start(3, seed).await;

@@ -127,7 +127,7 @@ definitions! {
     RAFT_LEADER: GAUGE "weir_raft_leader" ["account", "stream"]
         "1 if this server leads the group, else 0.";
     RAFT_HAS_LEADER: GAUGE "weir_raft_has_leader" ["account", "stream"]
-        "1 if this server knows who leads the group, else 0.";
+        "1 if this server knows who leads the group and, where it leads itself, hears a majority; else 0.";
     RAFT_TERM: GAUGE "weir_raft_term" ["account", "stream"]
         "The latest term seen.";
     RAFT_APPLIED: GAUGE "weir_raft_applied_index" ["account", "stream"]

@@ -124,11 +124,9 @@ fn fill_group(
 ) {
     let names = [account, stream];
     sheet.count(&RAFT_LEADER, &names, u64::from(leads));
-    sheet.count(
-        &RAFT_HAS_LEADER,
-        &names,
-        u64::from(group.leader().is_some()),
-    );
+    // Of a leader that hears no majority nobody has anything.
+    let has_leader = group.leader().is_some() && group.hears_majority() != Some(false);
+    sheet.count(&RAFT_HAS_LEADER, &names, u64::from(has_leader));
     sheet.count(&RAFT_TERM, &names, group.term());
     sheet.count(&RAFT_APPLIED, &names, group.applied_index());
     sheet.count(&RAFT_COMMIT_LAG, &names, group.commit_lag());
