@@ -21,13 +21,14 @@ pub async fn within<T, E: Debug>(
     mut look: impl AsyncFnMut() -> Result<T, E>,
 ) -> T {
     let start = Instant::now();
+    let mut failure = "no answer".to_owned();
     loop {
         let left = deadline.saturating_sub(start.elapsed());
-        let failure = match tokio::time::timeout(left, look()).await {
+        match tokio::time::timeout(left, look()).await {
             Ok(Ok(found)) => return found,
-            Ok(Err(error)) => format!("{error:?}"),
-            Err(_) => "no answer".to_owned(),
-        };
+            Ok(Err(error)) => failure = format!("{error:?}"),
+            Err(_) => {}
+        }
         let waited = start.elapsed();
         assert!(waited < deadline, "{what}: {failure} after {waited:?}");
         tokio::time::sleep(look_every).await;

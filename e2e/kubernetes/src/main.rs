@@ -51,6 +51,8 @@ pub struct Options {
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
+    // What a panic says is part of the outcome of its scenario.
+    std::panic::set_hook(Box::new(|_| {}));
     let mut world = match World::new(&options).await {
         Ok(world) => world,
         Err(error) => {

@@ -92,10 +92,7 @@ impl Objects {
         mut look: impl FnMut(&Value) -> anyhow::Result<T>,
     ) -> T {
         let what = format!("{} {name} {what}", self.kind.kind);
-        e2e::within(deadline, LOOK_EVERY, &what, async || {
-            look(&self.get(name).await?)
-        })
-        .await
+        wait(deadline, &what, async || look(&self.get(name).await?)).await
     }
 
     /// Waits until the operator has carried out the latest change.
@@ -105,11 +102,9 @@ impl Objects {
 
     pub async fn gone(&self, name: &str) {
         let what = format!("{} {name} is gone", self.kind.kind);
-        e2e::within(SOON, LOOK_EVERY, &what, async || {
-            match self.api.get_opt(name).await? {
-                Some(object) => Err(anyhow!("finalizers {:?}", object.metadata.finalizers)),
-                None => Ok(()),
-            }
+        wait(SOON, &what, async || match self.api.get_opt(name).await? {
+            Some(object) => Err(anyhow!("finalizers {:?}", object.metadata.finalizers)),
+            None => Ok(()),
         })
         .await;
     }
@@ -119,8 +114,9 @@ impl Objects {
 pub async fn wait<T>(
     deadline: Duration,
     what: &str,
-    look: impl AsyncFnMut() -> anyhow::Result<T>,
+    mut look: impl AsyncFnMut() -> anyhow::Result<T>,
 ) -> T {
+    let look = async || look().await.map_err(|error| format!("{error:#}"));
     e2e::within(deadline, LOOK_EVERY, what, look).await
 }
 

@@ -1,11 +1,13 @@
-//! A Prometheus of this machine that finds brokers and operator as the chart's monitors do.
+//! A Prometheus of this machine that scrapes brokers and operator.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use serde_json::Value;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -15,21 +17,50 @@ use crate::objects::{SOON, wait};
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
-/// What is scraped, and where its labels come from, as in the chart's PodMonitor and ServiceMonitor.
-const CONFIG: &str = "
-global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
-rule_files: [alerts.yaml]
-scrape_configs:
-  - job_name: weir
-    kubernetes_sd_configs: [{role: pod, kubeconfig_file: KUBECONFIG}]
-    relabel_configs:
-      - {source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_name], regex: weir, action: keep}
-      - {source_labels: [__meta_kubernetes_pod_container_port_name], regex: monitor|metrics, action: keep}
-      - {source_labels: [__meta_kubernetes_namespace], target_label: namespace}
-      - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
-      - {source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], target_label: component}
-      - {source_labels: [__meta_kubernetes_pod_label_weir_dev_cluster], target_label: cluster}
-";
+
+/// What is scraped how often. Debian's Prometheus cannot ask the API server for pods, so they are
+/// listed.
+fn config(targets: &[Target]) -> Value {
+    let targets: Vec<_> = targets
+        .iter()
+        .map(|target| json!({"targets": [target.address], "labels": target.labels}))
+        .collect();
+    json!({
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["alerts.yaml"],
+        "scrape_configs": [{"job_name": "weir", "static_configs": targets}],
+    })
+}
+
+/// A page that is scraped.
+pub struct Target {
+    address: String,
+    labels: BTreeMap<&'static str, String>,
+}
+
+impl Target {
+    /// The port of that name of a pod, with the labels that the chart's monitors give it; `None`
+    /// while the pod has no address.
+    pub fn new(pod: &Pod, port: &str) -> Option<Target> {
+        let address = pod.status.as_ref()?.pod_ip.as_ref()?;
+        let containers = pod.spec.as_ref()?.containers.iter();
+        let ports = containers.flat_map(|container| container.ports.iter().flatten());
+        let port = ports
+            .filter(|found| found.name.as_deref() == Some(port))
+            .map(|found| found.container_port)
+            .next()?;
+        let mut labels = BTreeMap::from([
+            ("namespace", pod.metadata.namespace.clone()?),
+            ("pod", pod.metadata.name.clone()?),
+        ]);
+        let cluster = pod.metadata.labels.as_ref()?.get("weir.dev/cluster");
+        labels.extend(cluster.map(|cluster| ("cluster", cluster.clone())));
+        Some(Target {
+            address: format!("{address}:{port}"),
+            labels,
+        })
+    }
+}
 
 /// A running Prometheus; it ends with this value.
 pub struct Prometheus {
@@ -40,14 +71,10 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Starts one with these rules.
-    pub async fn start(rules: &str) -> anyhow::Result<Prometheus> {
-        let kubeconfig = std::env::var("KUBECONFIG").context("KUBECONFIG is not set")?;
+    pub async fn start(rules: &str, targets: &[Target]) -> anyhow::Result<Prometheus> {
         let folder = tempfile::tempdir()?;
         let file = |name: &str| folder.path().join(name);
-        std::fs::write(
-            file("prometheus.yaml"),
-            CONFIG.replace("KUBECONFIG", &kubeconfig),
-        )?;
+        std::fs::write(file("prometheus.yaml"), config(targets).to_string())?;
         std::fs::write(file("alerts.yaml"), rules)?;
         let address = format!("127.0.0.1:{}", e2e::free_port());
         let log = std::fs::File::create(file("log"))?;

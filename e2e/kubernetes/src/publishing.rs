@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use async_nats::jetstream;
 use e2e::{Ledger, Load};
 use k8s_openapi::api::core::v1::{Secret, Service};
@@ -26,16 +26,26 @@ pub struct Publishing {
 }
 
 impl Publishing {
-    pub async fn start(context: jetstream::Context, stream: &str, subject: &str) -> Publishing {
+    pub async fn start(
+        context: jetstream::Context,
+        stream: &str,
+        subject: &str,
+    ) -> anyhow::Result<Publishing> {
+        let found = context.get_stream(stream).await?;
+        let messages = found.cached_info().state.messages;
+        ensure!(
+            messages == 0,
+            "stream {stream} has {messages} messages of an earlier run; purge it first"
+        );
         let ledger = Ledger::default();
         let load = ledger.steady_load(context.clone(), subject, EVERY);
         ledger.grows(GOES_ON).await;
-        Publishing {
+        Ok(Publishing {
             context,
             stream: stream.to_owned(),
             ledger,
             load,
-        }
+        })
     }
 
     pub fn context(&self) -> &jetstream::Context {

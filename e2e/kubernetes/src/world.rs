@@ -17,7 +17,7 @@ pub const SYSTEM: &str = "weir-system";
 pub const RELEASE: &str = "weir";
 /// Where the examples are applied.
 pub const NAMESPACE: &str = "default";
-/// The Cluster of examples/cluster.yaml.
+/// The Cluster of examples/cluster.yaml, and the Service for its clients.
 pub const BROKERS: &str = "main";
 const OPERATOR_PODS: &str = "app.kubernetes.io/name=weir,app.kubernetes.io/component=operator";
 
@@ -103,9 +103,7 @@ impl World {
 
     /// A connection with the credentials of a User.
     pub async fn connect(&self, user: &str) -> anyhow::Result<async_nats::Client> {
-        let service = format!("{BROKERS}-client");
-        let connecting =
-            async || publishing::connect(&self.client, NAMESPACE, &service, user).await;
+        let connecting = async || publishing::connect(&self.client, NAMESPACE, BROKERS, user).await;
         Ok(objects::wait(SOON, &format!("{user} connects"), connecting).await)
     }
 

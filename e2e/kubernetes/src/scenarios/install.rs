@@ -105,7 +105,7 @@ pub async fn apply(world: &mut World) -> anyhow::Result<Outcome> {
     let info = context.get_stream(STREAM_NAME).await?.cached_info().clone();
     let peers = info.cluster.map_or(0, |cluster| cluster.replicas.len());
     ensure!(peers == 2, "{STREAM_NAME} has {peers} followers");
-    world.publish(Publishing::start(context, STREAM_NAME, SUBJECT).await);
+    world.publish(Publishing::start(context, STREAM_NAME, SUBJECT).await?);
     Ok(Outcome::Passed(format!(
         "brokers and all that examples/orders.yaml asks for are ready; a client publishes to {SUBJECT}"
     )))

@@ -6,7 +6,7 @@ use async_nats::jetstream::{self, stream::Config};
 use super::Outcome;
 use crate::objects::{LATER, SOON, wait};
 use crate::programs::run;
-use crate::prometheus::Prometheus;
+use crate::prometheus::{Prometheus, Target};
 use crate::world::{World, node_of};
 
 const RULES: &str = "charts/weir/files/alerts.yaml";
@@ -29,7 +29,8 @@ pub async fn metrics(world: &mut World) -> anyhow::Result<Outcome> {
     run("promtool", &["check", "rules", &rules]).await?;
     let tests = world.path("e2e/kubernetes/monitoring/alerts_test.yaml");
     run("promtool", &["test", "rules", &tests]).await?;
-    let prometheus = Prometheus::start(&std::fs::read_to_string(&rules)?).await?;
+    let rules = std::fs::read_to_string(&rules)?;
+    let prometheus = Prometheus::start(&rules, &targets(world).await?).await?;
     let brokers = world.brokers().await?.len();
     wait(SOON, "Prometheus has scraped everything", async || {
         let healthy = prometheus.query("weir_server_healthy == 1").await?.len();
@@ -60,13 +61,22 @@ pub async fn alerts(world: &mut World) -> anyhow::Result<Outcome> {
         ensure!(rules.contains(rule), "no rule has {rule:?}");
         rules = rules.replace(rule, here);
     }
-    let prometheus = Prometheus::start(&rules).await?;
+    let prometheus = Prometheus::start(&rules, &targets(world).await?).await?;
     store_nearly_full(world, &prometheus).await?;
     replicas_lost(world, &prometheus).await?;
     Ok(Outcome::Passed(
         "store nearly full, replica lag and no quorum were reported, and were not when it was over"
             .to_owned(),
     ))
+}
+
+/// Brokers and operators, as the chart's monitors find them.
+async fn targets(world: &World) -> anyhow::Result<Vec<Target>> {
+    let (brokers, operators) = (world.brokers().await?, world.operators().await?);
+    let brokers = brokers.iter().map(|pod| Target::new(pod, "monitor"));
+    let operators = operators.iter().map(|pod| Target::new(pod, "metrics"));
+    let all: Option<Vec<_>> = brokers.chain(operators).collect();
+    all.context("a pod has no address, or no port of that name")
 }
 
 async fn store_nearly_full(world: &World, prometheus: &Prometheus) -> anyhow::Result<()> {
