@@ -1,6 +1,7 @@
 //! What every controller is given.
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{ApiResource, DynamicObject};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
@@ -25,6 +26,8 @@ pub struct Context {
     /// What is watched; all if empty.
     namespaces: Vec<String>,
     pub concurrency: u16,
+    /// What this installation is called in marks; the id of the Kubernetes cluster if there is none.
+    pub installation: Option<String>,
 }
 
 /// All namespaces, or one.
@@ -60,6 +63,7 @@ impl Context {
             broker_image: options.broker_image.clone(),
             namespaces: options.watch_namespace.clone(),
             concurrency: options.concurrency,
+            installation: options.installation.clone(),
         }
     }
 
@@ -87,6 +91,17 @@ impl Context {
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
         self.scopes().iter().map(Scope::api).collect()
+    }
+
+    /// The same for objects that are read without a type.
+    pub fn watched_as(&self, resource: &ApiResource) -> Vec<Api<DynamicObject>> {
+        if self.namespaces.is_empty() {
+            return vec![Api::all_with(self.client.clone(), resource)];
+        }
+        let namespaces = self.namespaces.iter();
+        namespaces
+            .map(|namespace| Api::namespaced_with(self.client.clone(), namespace, resource))
+            .collect()
     }
 
     /// Tells people who look at an object what happened. Repeated events are counted by the API.

@@ -8,6 +8,8 @@
 //! - [`context`]: what every controller is given.
 //! - [`cluster`]: brokers: their pods, configuration, volumes, and how they change.
 //! - [`key_store`]: the keys of a broker cluster, in Secrets.
+//! - [`secrets`]: Secrets as the place where keys are kept.
+//! - [`topology`]: accounts, users, streams, buckets, object stores and consumers.
 //!
 //! Start at [`manager::run`].
 
@@ -22,4 +24,6 @@ pub mod key_store;
 pub mod manager;
 pub mod metrics;
 pub mod options;
+pub mod secrets;
 pub mod stop;
+pub mod topology;

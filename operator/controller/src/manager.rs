@@ -16,6 +16,7 @@ use crate::http::Pages;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::stop::{self, Stop, Stopper};
+use crate::topology;
 
 /// How long reconciliations that run have for their end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -77,7 +78,9 @@ async fn work(context: &Arc<Context>, stop: &Stop) -> anyhow::Result<()> {
 
 /// The controllers of all kinds. Each runs until told to stop.
 fn controllers(context: &Arc<Context>, stop: &Stop) -> Vec<BoxFuture<'static, ()>> {
-    cluster::controllers(context, stop)
+    let mut all = cluster::controllers(context, stop);
+    all.extend(topology::controllers(context, stop));
+    all
 }
 
 fn stop_on_signals(stopper: Stopper) -> std::io::Result<()> {

@@ -40,6 +40,10 @@ pub struct Options {
     /// Who this replica is; different for each. Default: the variable POD_NAME, else HOSTNAME.
     #[arg(long, value_name = "NAME")]
     pub identity: Option<String>,
+    /// What this installation is called in the marks that it leaves on servers, so that several of them
+    /// share servers without fighting. Default: the id of the namespace kube-system.
+    #[arg(long, value_name = "NAME")]
+    pub installation: Option<String>,
     /// The brokers' image where a Cluster names none.
     #[arg(
         long,
