@@ -95,6 +95,15 @@ pub fn parse_documents(yaml: &str) -> Result<Vec<Located<Resource>>, Vec<Problem
     }
 }
 
+/// Checks one document that was read already, as [`parse_documents`] does.
+///
+/// # Errors
+/// Each field that is wrong, and why.
+pub fn parse_document(document: Value) -> Result<Resource, Vec<String>> {
+    let said = |complaint: Complaint| format!("{}: {}", complaint.field, complaint.message);
+    judge(document).map_err(|complaints| complaints.into_iter().map(said).collect())
+}
+
 /// Reads one document; `None` if it is empty.
 fn read(document: &Document<'_>) -> Result<Option<Resource>, Vec<Problem>> {
     let value = document.value().map_err(|problem| vec![problem])?;

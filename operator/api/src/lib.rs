@@ -34,7 +34,7 @@ pub mod user;
 pub use account::{Account, AccountSpec, AccountStatus};
 pub use cluster::{Cluster, ClusterSpec, ClusterStatus};
 pub use consumer::{Consumer, ConsumerSpec, ConsumerStatus};
-pub use documents::{Located, Position, Problem, parse_documents};
+pub use documents::{Located, Position, Problem, parse_document, parse_documents};
 pub use duration::{Duration, DurationError};
 pub use kv_bucket::{KVBucket, KVBucketSpec, KVBucketStatus};
 pub use object_store::{ObjectStore, ObjectStoreSpec, ObjectStoreStatus};

@@ -11,7 +11,7 @@ use weir_operator::options::{Cli, Command, Options};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Crds => print_definitions(),
-        Command::Run(options) => run(options),
+        Command::Run(options) => run(*options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

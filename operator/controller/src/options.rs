@@ -15,7 +15,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Work until told to stop.
-    Run(Options),
+    Run(Box<Options>),
     /// Print the definitions of all kinds, for `kubectl apply --server-side -f -`.
     Crds,
 }
@@ -88,7 +88,7 @@ mod tests {
     fn run(arguments: &[&str]) -> Options {
         let all = ["weir-operator", "run"].iter().chain(arguments);
         match Cli::parse_from(all).command {
-            Command::Run(options) => options,
+            Command::Run(options) => *options,
             Command::Crds => panic!("another command was asked for"),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::{Kind, Resource, ResourceId};
+use api::{Account, Kind, Resource, ResourceId};
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -178,6 +178,10 @@ impl<K: Topological> Reconciliation<'_, K> {
                 return Ok(Err(retrying("StillUsed", message)));
             }
         }
+        if self.resource.kind() > Kind::User && !is_deleted && !is_known(&account) {
+            let message = "the account is not known to the brokers yet".to_owned();
+            return Ok(Err(retrying("AccountNotReady", message)));
+        }
         let site = topology.sites.cluster(&cluster, owner).await;
         Ok(site.map(Site::Cluster))
     }
@@ -299,6 +303,12 @@ impl<K: Topological> Reconciliation<'_, K> {
         let part = Duration::from_secs(u64::try_from(left_s / 10).unwrap_or_default());
         part.clamp(RESYNC_MIN, RESYNC)
     }
+}
+
+/// Whether the brokers have heard of an account: until then they let nobody of it in.
+fn is_known(account: &Account) -> bool {
+    let status = account.status.as_ref();
+    status.is_some_and(|status| status.public_key.is_some())
 }
 
 fn retrying(reason: &'static str, message: String) -> Obstacle {
