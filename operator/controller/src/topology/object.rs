@@ -21,6 +21,9 @@ use crate::secrets::{Secrets, is_missing};
 
 /// How often servers are compared with resources although nothing happened.
 const RESYNC: Duration = Duration::from_secs(60);
+/// So many objects of a kind are compared in a second at most: with thousands of them it takes longer until
+/// each has its turn, and those that changed do not wait behind them.
+const RESYNCS_A_SECOND: u32 = 20;
 /// Users whose credentials expire soon are looked at this often at most.
 const RESYNC_MIN: Duration = Duration::from_secs(5);
 
@@ -292,11 +295,14 @@ impl<K: Topological> Reconciliation<'_, K> {
 
     /// Before credentials must be renewed, and otherwise now and then.
     fn look_again(&self, outcome: &Outcome) -> Duration {
-        let Status::User(user) = &outcome.status else {
-            return RESYNC;
+        let expires = match &outcome.status {
+            Status::User(user) => user.expires_at.as_ref(),
+            _ => None,
         };
-        let Some(expires) = &user.expires_at else {
-            return RESYNC;
+        let Some(expires) = expires else {
+            let objects = self.topology.world.count(K::KIND);
+            let turn = Duration::from_secs(1) / RESYNCS_A_SECOND;
+            return RESYNC.max(turn.saturating_mul(u32::try_from(objects).unwrap_or(u32::MAX)));
         };
         let now: Timestamp = self.topology.context.environment.now();
         let left_s = expires.0.as_second().saturating_sub(now.as_second());

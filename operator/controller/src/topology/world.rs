@@ -75,6 +75,21 @@ impl World {
         }
     }
 
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        fn count<K: Topological>(stores: &[Guarded<K>]) -> usize {
+            stores.iter().map(Store::len).sum()
+        }
+        match kind {
+            Kind::Account => count(&self.accounts),
+            Kind::User => count(&self.users),
+            Kind::Stream => count(&self.streams),
+            Kind::KVBucket => count(&self.kv_buckets),
+            Kind::ObjectStore => count(&self.object_stores),
+            Kind::Consumer => count(&self.consumers),
+        }
+    }
+
     pub fn has_cluster(&self, namespace: &str, name: &str) -> bool {
         let mut clusters = self.clusters();
         clusters.any(|found| found.namespace == namespace && found.name == name)
