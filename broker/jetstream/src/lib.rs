@@ -18,6 +18,7 @@ pub mod duration;
 pub mod error;
 pub mod json;
 pub mod read;
+pub mod schedule;
 pub mod staging;
 pub mod stream;
 pub mod timestamp;

@@ -23,6 +23,7 @@ mod limits;
 mod manage;
 mod publish;
 mod republish;
+mod schedules;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,7 @@ pub use effect::{Answer, Effect, PubAck, StoredBatch};
 use dedupe::Dedupe;
 use effect::Changes;
 use expiry::Ttls;
+use schedules::Schedules;
 
 /// A stream: configuration, messages, consumers, and the rules that change them.
 pub struct StreamMachine {
@@ -60,6 +62,7 @@ pub struct StreamMachine {
     applied_index: u64,
     /// How far each source has been copied, by its key.
     copied: BTreeMap<String, Position>,
+    schedules: Schedules,
     transform: Option<Transform>,
     republish: Option<Transform>,
 }
@@ -86,6 +89,7 @@ impl StreamMachine {
             now_ns: created_ns,
             applied_index: 0,
             copied: BTreeMap::new(),
+            schedules: Schedules::default(),
             transform: None,
             republish: None,
         };
@@ -108,6 +112,7 @@ impl StreamMachine {
         self.now_ns = self.now_ns.max(command.time_ns);
         let mut changes = Changes::default();
         self.expire(&mut changes)?;
+        self.run_schedules(&mut changes, effects)?;
         match &command.action {
             Action::PublishBatch(messages) => {
                 self.publish_batch(messages, &mut changes, effects)?

@@ -9,14 +9,17 @@ use super::StreamMachine;
 use super::consumers::Consumer;
 use super::dedupe::Dedupe;
 use super::expiry::Ttls;
+use super::schedules::Schedules;
 use crate::codec::{Damaged, Reader, Writer};
 use crate::command::encoding::{read_json, write_json};
 use crate::consumer::State;
 
 /// First byte of an encoded state.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// The first version, which knew no sources.
 const VERSION_WITHOUT_SOURCES: u8 = 1;
+/// The last version that knew no schedules.
+const VERSION_WITHOUT_SCHEDULES: u8 = 2;
 /// Most consumers in an encoded state.
 const MAX_CONSUMERS: usize = 1024 * 1024;
 /// Largest encoded state of one consumer, bytes.
@@ -45,6 +48,7 @@ impl StreamMachine {
             out.bytes(&consumer.state.encode());
         }
         self.encode_positions(&mut out);
+        self.schedules.encode(&mut out);
         out.finish()
     }
 
@@ -79,6 +83,10 @@ impl StreamMachine {
             copied: match version {
                 VERSION_WITHOUT_SOURCES => BTreeMap::new(),
                 _ => super::copy::decode_positions(&mut input)?,
+            },
+            schedules: match version {
+                ..=VERSION_WITHOUT_SCHEDULES => Schedules::default(),
+                _ => Schedules::decode(&mut input)?,
             },
             transform: None,
             republish: None,

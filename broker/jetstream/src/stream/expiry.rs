@@ -90,10 +90,14 @@ impl Ttls {
 }
 
 impl StreamMachine {
-    /// The earliest time at which a tick could remove something, nanoseconds since 1970.
+    /// The earliest time at which a tick could remove something or carry out a schedule,
+    /// nanoseconds since 1970.
     pub fn next_expiry_ns(&self) -> Option<i64> {
         let ttl = self.ttls.by_deadline.first().map(|(deadline, _)| *deadline);
-        ttl.into_iter().chain(self.next_aged_ns()).min()
+        [ttl, self.next_aged_ns(), self.schedules.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// When the age limit concerns the next message.

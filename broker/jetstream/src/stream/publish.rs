@@ -10,6 +10,7 @@ use super::ahead::Ahead;
 use super::counter::{self, Counter};
 use super::effect::{Changes, Effect, PubAck};
 use super::headers::{self, PublishHeaders, Ttl};
+use super::schedules::{self, Scheduling};
 use crate::command::Publish;
 use crate::config::Retention;
 use crate::error::ApiError;
@@ -56,6 +57,8 @@ pub(super) enum Origin {
     Client,
     /// A stream that this one sources.
     Source,
+    /// A schedule of this stream.
+    Schedule,
 }
 
 /// The message's id was seen before, on the message with this sequence.
@@ -76,6 +79,7 @@ pub(super) struct Accepted<'a> {
     /// The counter after it, on a stream of counters.
     pub(super) counter: Option<Counter>,
     value: Option<String>,
+    scheduling: Scheduling,
 }
 
 impl StreamMachine {
@@ -123,7 +127,11 @@ impl StreamMachine {
         let subject = self.stored_subject(&message.subject);
         self.check_stream(message)?;
         let headers = PublishHeaders::parse(&message.headers);
-        self.check_features(&headers, message, &subject, origin, ahead)?;
+        self.check_features(&headers, message, origin, ahead)?;
+        let scheduling = match origin {
+            Origin::Client => schedules::judge(&headers, &subject, &self.config)?,
+            Origin::Source | Origin::Schedule => Scheduling::None,
+        };
         self.check_expectations(&headers, &subject, ahead)?;
         self.check_ttl(&headers, origin)?;
         if let Some(id) = headers.msg_id {
@@ -154,6 +162,11 @@ impl StreamMachine {
             message = Cow::Owned(counted.message);
             (counter, value) = (Some(counted.counter), Some(counted.value));
         }
+        let mut rollup = rollup;
+        if matches!(scheduling, Scheduling::Begin(_)) {
+            message = Cow::Owned(schedules::replacing(&message));
+            rollup = Rollup::Subject;
+        }
         let size = self.size(&subject, &message);
         if size > messages::MESSAGE_SIZE_BYTES_MAX || subject.len() > usize::from(u16::MAX) {
             return Err(ApiError::stream_store_failed("message too large").into());
@@ -171,6 +184,7 @@ impl StreamMachine {
             size,
             counter,
             value,
+            scheduling,
         }))
     }
 
@@ -187,6 +201,7 @@ impl StreamMachine {
             msg_id,
             rollup,
             ttl,
+            scheduling,
             ..
         } = accepted;
         if !accepted.is_wanted {
@@ -203,6 +218,7 @@ impl StreamMachine {
         self.roll_up(rollup, &subject, seq, changes)?;
         self.trim_subject(&subject, changes)?;
         self.trim_stream(changes)?;
+        self.follow_schedule(scheduling, &subject, seq, changes)?;
         if let Some(last_seq) = last_for_subject {
             effects.extend(self.republished(&subject, &message, seq, last_seq));
         }
@@ -252,7 +268,6 @@ impl StreamMachine {
         &self,
         headers: &PublishHeaders<'_>,
         message: &Publish,
-        subject: &[u8],
         origin: Origin,
         ahead: &Ahead,
     ) -> Result<(), ApiError> {
@@ -277,10 +292,7 @@ impl StreamMachine {
         if headers.stream_source.is_some() && origin == Origin::Client {
             return Err(ApiError::MESSAGE_SOURCE_HDR_NOT_ALLOWED);
         }
-        match origin {
-            Origin::Client => check_schedule(headers, subject),
-            Origin::Source => Ok(()),
-        }
+        Ok(())
     }
 
     fn check_ttl(&self, headers: &PublishHeaders<'_>, origin: Origin) -> Result<(), ApiError> {
@@ -465,19 +477,4 @@ impl StreamMachine {
 
 fn duplicate_in_batch() -> Refusal {
     ApiError::ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE.into()
-}
-
-fn check_schedule(headers: &PublishHeaders<'_>, subject: &[u8]) -> Result<(), ApiError> {
-    if headers.schedule.is_some() {
-        return Err(ApiError::MESSAGE_SCHEDULES_DISABLED);
-    }
-    let scheduler = headers
-        .scheduler
-        .is_some_and(|scheduler| scheduler != subject && subject::is_valid_publish(scheduler));
-    match headers.schedule_next {
-        Some(b"purge") if scheduler => Err(ApiError::MESSAGE_SCHEDULES_DISABLED),
-        Some(_) => Err(ApiError::MESSAGE_SCHEDULES_SCHEDULER_INVALID),
-        None if headers.scheduler.is_some() => Err(ApiError::MESSAGE_SCHEDULES_SCHEDULER_INVALID),
-        None => Ok(()),
-    }
 }

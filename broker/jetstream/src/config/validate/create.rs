@@ -29,7 +29,7 @@ pub(super) fn complete(config: &StreamConfig, context: &Context) -> Result<Strea
     complete_limits(&mut config, context)?;
     complete_duplicate_window(&mut config, context)?;
     complete_policies(&mut config, context)?;
-    check_features(&config)?;
+    complete_features(&mut config)?;
     sources::complete(&mut config, context)?;
     refuse_unserved(&config)?;
     complete_subjects(&mut config)?;
@@ -184,23 +184,16 @@ fn complete_policies(config: &mut StreamConfig, context: &Context) -> Result<(),
 /// something, and tools set it on streams that never see a batch.
 fn refuse_unserved(config: &StreamConfig) -> Result<(), ApiError> {
     let origins = || config.mirror.iter().chain(&config.sources);
-    let unserved = [
-        ("allow_msg_schedules", config.allow_msg_schedules),
-        (
-            "a consumer for a mirror or source",
-            origins().any(|origin| origin.consumer.is_some()),
-        ),
-    ];
-    match unserved.into_iter().find(|(_, wanted)| *wanted) {
-        Some((name, _)) => refuse(format_args!(
-            "{name} is not served by this server yet; leave it out"
-        )),
-        None => Ok(()),
+    if origins().any(|origin| origin.consumer.is_some()) {
+        return refuse(
+            "a consumer for a mirror or source is not served by this server yet; leave it out",
+        );
     }
+    Ok(())
 }
 
-/// What counters, batches and asynchronous persistence exclude.
-fn check_features(config: &StreamConfig) -> Result<(), ApiError> {
+/// What counters, schedules, batches and asynchronous persistence exclude and need.
+fn complete_features(config: &mut StreamConfig) -> Result<(), ApiError> {
     if config.allow_msg_counter {
         if config.discard == Discard::New {
             return refuse("counter stream cannot use discard new");
@@ -214,6 +207,14 @@ fn check_features(config: &StreamConfig) -> Result<(), ApiError> {
         if config.retention != Retention::Limits {
             return refuse("counter stream can only use limits retention");
         }
+    }
+    if config.allow_msg_schedules && config.mirror.is_none() && config.sources.is_empty() {
+        if config.discard == Discard::New {
+            return refuse("message scheduling cannot use discard new");
+        }
+        // Schedules replace each other, and are removed when they are over.
+        config.allow_rollup_hdrs = true;
+        config.deny_purge = false;
     }
     if config.persist_mode == PersistMode::Async {
         if config.storage != Storage::File {
