@@ -180,7 +180,7 @@ impl Pass<'_> {
             false => fleet::assess(
                 valid,
                 &plan.sizes,
-                &self.found.pods,
+                &self.found,
                 &applied.stateful_sets,
                 &observed,
                 &built.config_hashes,

@@ -23,7 +23,10 @@ pub struct Found {
     pub stateful_sets: BTreeMap<String, StatefulSet>,
     pub pods: BTreeMap<String, Pod>,
     pub claims: BTreeMap<String, PersistentVolumeClaim>,
-    /// Labels of the nodes that servers run on, if any tag comes from them.
+    /// The node that each server runs on, or ran on when it was seen last: a server that is being
+    /// replaced mostly comes back there, and so keeps its configuration.
+    pub nodes: BTreeMap<String, String>,
+    /// Labels of these nodes, if any tag comes from them.
     pub node_labels: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -65,8 +68,9 @@ pub async fn dereference(cluster: &Cluster, context: &Context) -> Result<Found, 
     let bootstrap = roots.bootstrap(issued_s)?;
     let labelled = ListParams::default().labels(&format!("{}={name}", names::CLUSTER_LABEL));
     let pods: Vec<Pod> = list(client, &namespace, &labelled, "Pods").await?;
+    let nodes = nodes(cluster, &pods);
     let node_labels = match &cluster.spec.server_tags {
-        Some(tags) if !tags.from_node_labels.is_empty() => nodes(client, &pods).await?,
+        Some(tags) if !tags.from_node_labels.is_empty() => labels(client, &nodes).await?,
         _ => BTreeMap::new(),
     };
     Ok(Found {
@@ -74,6 +78,7 @@ pub async fn dereference(cluster: &Cluster, context: &Context) -> Result<Found, 
         stateful_sets: by_name(list(client, &namespace, &labelled, "StatefulSets").await?),
         claims: by_name(list(client, &namespace, &labelled, "PersistentVolumeClaims").await?),
         pods: by_name(pods),
+        nodes,
         node_labels,
         roots,
         bootstrap,
@@ -105,15 +110,22 @@ fn by_name<K: ResourceExt>(objects: Vec<K>) -> BTreeMap<String, K> {
     named.map(|object| (object.name_any(), object)).collect()
 }
 
-async fn nodes(
+fn nodes(cluster: &Cluster, pods: &[Pod]) -> BTreeMap<String, String> {
+    let members = cluster.status.iter().flat_map(|status| &status.members);
+    let before = members.filter_map(|member| Some((member.name.clone(), member.node.clone()?)));
+    let now = pods.iter().filter_map(|pod| {
+        let node = pod.spec.as_ref()?.node_name.clone()?;
+        Some((pod.name_any(), node))
+    });
+    before.chain(now).collect()
+}
+
+async fn labels(
     client: &Client,
-    pods: &[Pod],
+    nodes: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
     let api: Api<Node> = Api::all(client.clone());
-    let used: BTreeSet<&String> = pods
-        .iter()
-        .filter_map(|pod| pod.spec.as_ref()?.node_name.as_ref())
-        .collect();
+    let used: BTreeSet<&String> = nodes.values().collect();
     let mut labels = BTreeMap::new();
     for name in used {
         let node = api.get_opt(name).await.map_err(|source| Error::Read {
@@ -179,8 +191,7 @@ fn tls_secret(name: &str, secret: &Secret) -> TlsSecret {
 impl Found {
     /// Labels of each server's node.
     pub fn labels_by_server(&self) -> BTreeMap<String, BTreeMap<String, String>> {
-        let placed = self.pods.iter().filter_map(|(server, pod)| {
-            let node = pod.spec.as_ref()?.node_name.as_ref()?;
+        let placed = self.nodes.iter().filter_map(|(server, node)| {
             Some((server.clone(), self.node_labels.get(node)?.clone()))
         });
         placed.collect()

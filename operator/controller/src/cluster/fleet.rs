@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::build::{self, Sizes};
+use super::dereference::Found;
 use super::names;
 use super::observe::{Observed, Reliance};
 use super::validate::ValidCluster;
@@ -61,7 +62,7 @@ pub enum ConfigState {
 pub fn assess(
     cluster: &ValidCluster,
     sizes: &Sizes,
-    pods: &BTreeMap<String, Pod>,
+    found: &Found,
     stateful_sets: &[StatefulSet],
     observed: &Observed,
     config_hashes: &BTreeMap<String, String>,
@@ -69,7 +70,7 @@ pub fn assess(
     let servers = build::servers(cluster, sizes).into_iter();
     servers
         .map(|(pool, name)| {
-            let pod = pods.get(&name);
+            let pod = found.pods.get(&name);
             let set = stateful_sets
                 .iter()
                 .find(|set| set.name_any() == pool.stateful_set);
@@ -84,7 +85,7 @@ pub fn assess(
             };
             Server {
                 pool: pool.name.clone(),
-                node: pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()),
+                node: found.nodes.get(&name).cloned(),
                 pod: pod.map_or(PodState::Missing, state),
                 uid: pod.and_then(|pod| pod.metadata.uid.clone()),
                 outdated: pod.zip(set).is_some_and(|(pod, set)| is_outdated(pod, set)),

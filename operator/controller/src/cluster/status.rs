@@ -172,18 +172,8 @@ pub async fn report(
         Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
         outcome => drop(outcome?),
     }
-    for condition in news(&before.conditions, &status.conditions) {
-        let is_good = match condition.type_.as_str() {
-            api::status::STALLED => condition.status != "True",
-            api::status::READY => condition.status == "True",
-            api::status::RECONCILING => condition.reason != FAILED,
-            _ => true,
-        };
-        let type_ = match is_good {
-            true => EventType::Normal,
-            false => EventType::Warning,
-        };
-        let reference = cluster.object_ref(&());
+    let reference = cluster.object_ref(&());
+    for (type_, condition) in news(&before.conditions, &status.conditions) {
         context
             .event(&reference, type_, &condition.reason, &condition.message)
             .await;
@@ -191,30 +181,28 @@ pub async fn report(
     Ok(())
 }
 
-/// Conditions that people are told about: that everything is in order or not, why nothing goes on, and
-/// what is being done.
-fn news<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Condition> {
-    let told = [
-        api::status::READY,
-        api::status::STALLED,
-        api::cluster::UPGRADING,
-        api::cluster::RESIZING,
-    ];
-    let changed = |condition: &&Condition| {
+/// What people are told: that everything is in order, what is being done, and what is wrong.
+fn news<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<(EventType, &'a Condition)> {
+    let is_new = |condition: &&Condition| {
         let former = before.iter().find(|former| former.type_ == condition.type_);
-        match former {
-            Some(former) => {
-                (&former.status, &former.reason) != (&condition.status, &condition.reason)
-            }
-            // At first only what is the case is news.
-            None => condition.status == "True",
-        }
+        let same = |former: &Condition| {
+            (&former.status, &former.reason) == (&condition.status, &condition.reason)
+        };
+        !former.is_some_and(same)
     };
-    after
-        .iter()
-        .filter(|condition| told.contains(&condition.type_.as_str()) || condition.reason == FAILED)
-        .filter(changed)
-        .collect()
+    let told = |condition: &'a Condition| {
+        let holds = condition.status == "True";
+        let type_ = match condition.type_.as_str() {
+            api::status::READY if holds => EventType::Normal,
+            api::status::STALLED if holds => EventType::Warning,
+            api::status::RECONCILING if condition.reason == FAILED => EventType::Warning,
+            api::cluster::QUORUM_HEALTHY if condition.status == "False" => EventType::Warning,
+            api::cluster::UPGRADING | api::cluster::RESIZING if holds => EventType::Normal,
+            _ => return None,
+        };
+        Some((type_, condition))
+    };
+    after.iter().filter(is_new).filter_map(told).collect()
 }
 
 /// What is left of a roll or an evacuation, and since when.
@@ -281,4 +269,40 @@ fn selector(cluster: &str) -> String {
 
 fn count(servers: usize) -> i32 {
     i32::try_from(servers).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_what_is_new_and_of_interest() {
+        let now = Timestamp::UNIX_EPOCH;
+        let conditions = |claims| conditions::merge(&[], claims, Some(1), now);
+        let before = conditions(vec![
+            Claim::new(api::status::READY, true, "Ready", ""),
+            Claim::new(api::status::STALLED, false, "Working", ""),
+        ]);
+        assert!(news(&before, &before).is_empty());
+        let rolling = conditions(vec![
+            Claim::new(api::status::READY, false, "ServersNotReady", ""),
+            Claim::new(api::status::STALLED, false, "Working", ""),
+            Claim::new(api::cluster::UPGRADING, true, "Restarting", ""),
+        ]);
+        let told: Vec<&str> = news(&before, &rolling)
+            .iter()
+            .map(|(_, condition)| condition.reason.as_str())
+            .collect();
+        assert_eq!(told, ["Restarting"]);
+        let stalled = conditions(vec![Claim::new(
+            api::status::STALLED,
+            true,
+            "RollStalled",
+            "",
+        )]);
+        assert!(matches!(
+            news(&rolling, &stalled)[..],
+            [(EventType::Warning, _)]
+        ));
+    }
 }

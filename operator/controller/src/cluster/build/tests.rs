@@ -57,6 +57,7 @@ fn found() -> Found {
         stateful_sets: BTreeMap::new(),
         pods: BTreeMap::new(),
         claims: BTreeMap::new(),
+        nodes: BTreeMap::new(),
         node_labels: BTreeMap::new(),
     }
 }
@@ -206,6 +207,18 @@ fn the_broker_reads_what_is_meant() {
 fn a_server_has_the_tags_of_its_node() {
     let options = options(&built("everything").objects.config, "shop-0");
     assert_eq!(options.server_tags, ["env:prod", "zone:z1"]);
+}
+
+#[test]
+fn a_server_that_is_being_replaced_keeps_the_tags_of_its_node() {
+    let mut found = found();
+    let zone = BTreeMap::from([("topology.kubernetes.io/zone".to_owned(), "z2".to_owned())]);
+    found.node_labels.insert("n2".to_owned(), zone);
+    found.nodes.insert("shop-1".to_owned(), "n2".to_owned());
+    let cluster = validate(&fixture("everything"), &found, IMAGE).expect("it is valid");
+    let pool = &cluster.pools[0];
+    assert_eq!(cluster.tags(pool, "shop-1"), ["env:prod", "zone:z2"]);
+    assert_eq!(cluster.tags(pool, "shop-0"), ["env:prod"]);
 }
 
 #[test]
