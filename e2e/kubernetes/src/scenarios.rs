@@ -90,4 +90,7 @@ pub const ALL: &[Scenario] = &[
     needed("nothing acknowledged is lost", |world| {
         Box::pin(uninstall::settle(world))
     }),
+    shown("cluster deleted", |world| {
+        Box::pin(uninstall::cluster_deleted(world))
+    }),
 ];

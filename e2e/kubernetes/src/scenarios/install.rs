@@ -8,7 +8,7 @@ use super::Outcome;
 use crate::objects::{ACCOUNT, CLUSTER, CONSUMER, KV_BUCKET, LATER, Objects, SOON, STREAM, USER};
 use crate::programs::{helm, kubectl};
 use crate::publishing::Publishing;
-use crate::world::{BROKERS, RELEASE, SYSTEM, World, is_ready, name_of};
+use crate::world::{BROKERS, NAMESPACE, RELEASE, SYSTEM, World, is_ready, name_of};
 
 /// The stream that examples/orders.yaml asks for, and where it is published to.
 const STREAM_NAME: &str = "ORDERS";
@@ -28,7 +28,12 @@ const ADVICE: &str =
     "discard.perSubject needs limits.maxMessagesPerSubject; set that limit or remove perSubject";
 
 pub async fn install(world: &mut World) -> anyhow::Result<Outcome> {
-    helm_install(world).await?;
+    // With rights in one namespace first; the scenario of the uninstall installs it for all.
+    helm_install(
+        world,
+        &["--set", &format!("watchNamespaces={{{NAMESPACE}}}")],
+    )
+    .await?;
     let operators = world.operators().await?;
     let ready = operators.iter().filter(|pod| is_ready(pod)).count();
     ensure!(ready == 2, "{ready} replicas of the operator are ready");
@@ -45,32 +50,21 @@ pub async fn install(world: &mut World) -> anyhow::Result<Outcome> {
     });
     let leaders = leaders.await;
     Ok(Outcome::Passed(format!(
-        "two replicas of the operator are ready, {} leads",
+        "two replicas of the operator with rights in one namespace are ready, {} leads",
         leaders[0]
     )))
 }
 
-pub async fn helm_install(world: &World) -> anyhow::Result<()> {
+pub async fn helm_install(world: &World, settings: &[&str]) -> anyhow::Result<()> {
     let (repository, tag) = world.image.rsplit_once(':').context("--image has no tag")?;
     let repository = format!("image.repository={repository}");
     let tag = format!("image.tag={tag}");
     let chart = world.path("charts/weir");
-    let arguments = [
-        "upgrade",
-        "--install",
-        RELEASE,
-        &chart,
-        "--namespace",
-        SYSTEM,
-        "--create-namespace",
-        "--set",
-        &repository,
-        "--set",
-        &tag,
-        "--wait",
-        "--timeout",
-        "180s",
-    ];
+    let mut arguments = vec!["upgrade", "--install", RELEASE, &chart];
+    arguments.extend(["--namespace", SYSTEM, "--create-namespace"]);
+    arguments.extend(["--set", &repository, "--set", &tag]);
+    arguments.extend(settings);
+    arguments.extend(["--wait", "--timeout", "180s"]);
     helm(&arguments).await?;
     Ok(())
 }

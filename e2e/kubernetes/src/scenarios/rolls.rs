@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub async fn configuration(world: &mut World) -> anyhow::Result<Outcome> {
     // A field that brokers read at their start only.
-    let change = json!({"spec": {"configOverrides": {"max_subscriptions": 1_000_000}}});
+    let change = json!({"spec": {"jetstream": {"memoryStore": "64Mi"}}});
     rolled(world, change, async |_| Ok(())).await
 }
 
