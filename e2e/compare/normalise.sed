@@ -2,6 +2,10 @@
 s/\x1b\[[0-9;]*m//g
 s/\xc2\xa0/ /g
 s/\t/ /g
+# nats-server escapes in JSON what would be markup in a page.
+s/\\u003c/</g
+s/\\u003e/>/g
+s/\\u0026/\&/g
 # Times, before numbers.
 s/[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9:]+)?( [+-]?[0-9A-Z]+ UTC)?/TIME/g
 s/[0-9]{4}-[0-9]{2}-[0-9]{2}/DATE/g
@@ -22,6 +26,7 @@ s/(Group:|"raft_group":) +"?[A-Z]-[A-Za-z0-9-]+"?/\1 GROUP/
 s/("peer": )"[A-Za-z0-9]+"/\1PEER/
 s/127\.0\.0\.1:[0-9]+/ADDRESS/g
 s#/tmp/[A-Za-z0-9./_-]+#PATH#g
+s/(Nats-Stream-Source: .*) [A-Za-z0-9]{8}$/\1 IDENTITY/
 # Who leads is chosen by lot, and followers are behind or not.
 s/\bn[0-9]\b/nX/g
 s/nX\*?, nX\*?, nX\*?/REPLICAS/g

@@ -282,6 +282,7 @@ impl Copier {
 
     /// Begins anew at `position`: the stream could not take a stretch, because of `error`.
     pub fn begin_anew(&mut self, now_ns: i64, position: Position, error: Option<ApiError>) {
+        self.lag += self.handed.seq.saturating_sub(position.seq);
         self.seen_seq = position.seq;
         self.handed = position;
         self.error = error.or_else(|| self.error.take());
@@ -320,6 +321,7 @@ impl Copier {
 
     /// Asks the origin again after a pause that grows while it fails.
     fn retry(&mut self, now_ns: i64) {
+        self.lag += self.waiting.len() as u64;
         self.waiting.clear();
         self.waiting_bytes = 0;
         self.flow_control = None;
@@ -338,7 +340,7 @@ impl Copier {
             .iter()
             .find_map(|transform| transform.apply(subject, seq));
         let headers = match self.setup.is_mirror {
-            true => delivered.headers,
+            true => message::mirrored_headers(&delivered.headers),
             false => message::sourced_headers(
                 &delivered.headers,
                 &self

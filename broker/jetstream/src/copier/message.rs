@@ -43,12 +43,23 @@ fn number(delivered: &Delivered, header: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// What a publisher expected of the origin, which a copy can not be held to.
+fn is_expectation(name: &[u8]) -> bool {
+    name.starts_with(b"Nats-Expected-")
+}
+
+/// The headers of a message in a mirror.
+pub(super) fn mirrored_headers(headers: &Bytes) -> Bytes {
+    match wire::headers::iter(headers).any(|(name, _)| is_expectation(name)) {
+        true => wire::headers::without(headers, is_expectation).into(),
+        false => headers.clone(),
+    }
+}
+
 /// The headers of a message with its origin. What was meant for the origin alone is left out.
 pub(super) fn sourced_headers(headers: &[u8], source: &[u8]) -> Bytes {
     let kept = wire::headers::without(headers, |name| {
-        name == b"Nats-Stream-Source"
-            || name.starts_with(b"Nats-Expected-")
-            || name.starts_with(b"Nats-Batch-")
+        name == b"Nats-Stream-Source" || is_expectation(name) || name.starts_with(b"Nats-Batch-")
     });
     Builder::extending(&kept)
         .add("Nats-Stream-Source", source)

@@ -121,6 +121,35 @@ fn messages_carry_their_origin() {
 }
 
 #[test]
+fn a_mirrored_message_expects_nothing() {
+    let mut copier = Copier::new(setup(true), Position::default());
+    ask(&mut copier, 0);
+    agree(&mut copier, 0);
+    deliver(&mut copier, 1, 1);
+    let copied = copier.take_stretch().unwrap();
+    let headers = &copied.messages[0].message.headers;
+    assert_eq!(headers, "NATS/1.0\r\nX: y\r\n\r\n");
+}
+
+#[test]
+fn what_a_full_stream_does_not_take_lags() {
+    let mut copier = Copier::new(setup(false), Position::default());
+    ask(&mut copier, 0);
+    agree(&mut copier, 0);
+    deliver(&mut copier, 1, 1);
+    deliver(&mut copier, 2, 2);
+    copier.take_stretch().unwrap();
+    let full = ApiError::stream_store_failed("maximum messages exceeded");
+    let position = Position {
+        seq: 1,
+        ..Position::default()
+    };
+    copier.begin_anew(0, position, Some(full.clone()));
+    let info = copier.info(0, 1);
+    assert_eq!((info.lag, info.error), (1, Some(full)));
+}
+
+#[test]
 fn a_lost_message_or_a_silent_origin_makes_it_ask_again() {
     let mut copier = Copier::new(setup(false), Position::default());
     ask(&mut copier, 0);
