@@ -22,11 +22,11 @@ use crate::{
 /// No limit, in the fields of [`AccountLimits`].
 pub const UNLIMITED: i64 = -1;
 
-/// What an account's connections may do together. Negative = no limit.
+/// What an account's connections may do. Negative = no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountLimits {
     pub max_connections: i64,
-    /// Subscriptions of all its clients on this server.
+    /// Subscriptions of one connection.
     pub max_subscriptions: i64,
     /// Bytes of headers plus payload.
     pub max_payload: i64,

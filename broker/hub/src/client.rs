@@ -24,7 +24,9 @@ use crate::{
     drive::{Next, Protocol},
     hub::Hub,
     info::Door,
+    snapshot::snapshot,
     subscription::{NewSub, Sub, Target},
+    watch::ClientEvent,
 };
 
 /// Recent matches one publisher remembers.
@@ -87,6 +89,9 @@ impl Protocol for Session {
             Ok(()) => {}
             Err(error) => return Err(self.fail(error)),
         }
+        let connection = &self.connection;
+        self.hub
+            .tell(|| ClientEvent::Connected(snapshot(connection)));
         Ok(())
     }
 
@@ -111,11 +116,12 @@ impl Protocol for Session {
 
     fn end(&mut self) {
         self.connection.close(CloseReason::ClientClosed);
+        let subscriptions = self.connection.subs.lock().len();
         if let Some(account) = self.account.take() {
             self.drop_subscriptions(&account);
             account.connections.fetch_sub(1, Ordering::Relaxed);
         }
-        self.hub.forget_client(&self.connection);
+        self.hub.forget_client(&self.connection, subscriptions);
     }
 }
 
@@ -384,10 +390,8 @@ impl Session {
                 subject: text(subject),
             });
         }
-        let of_account = account.limits().max_subscriptions;
-        let account_full =
-            of_account >= 0 && account.subscriptions.load(Ordering::Relaxed) as i64 >= of_account;
-        if account_full || self.connection.subs.lock().len() >= self.max_subscriptions {
+        let of_account = usize::try_from(account.limits().max_subscriptions).unwrap_or(usize::MAX);
+        if self.connection.subs.lock().len() >= self.max_subscriptions.min(of_account) {
             return Err(Error::MaxSubscriptions);
         }
         if !subject::is_valid_subscribe(subject) {

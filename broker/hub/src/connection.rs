@@ -102,6 +102,10 @@ pub(crate) struct Facts {
     pub name: Box<str>,
     pub lang: Box<str>,
     pub version: Box<str>,
+    /// The user name it gave; see `login` for who it is.
+    pub claimed_user: Box<str>,
+    /// It sent a CONNECT.
+    pub introduced: bool,
     /// The whole CONNECT, kept when it carried credentials: they may have to be checked again.
     pub options: Option<Box<ConnectOptions>>,
     pub login: Option<Box<Login>>,

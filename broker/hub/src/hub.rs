@@ -28,6 +28,7 @@ use crate::{
     snapshot::{ConnectionSnapshot, PastTotals},
     subscription::{NewSub, Sub, Target},
     sweeper,
+    watch::ClientWatcher,
     websocket::WebSocketOptions,
 };
 
@@ -55,6 +56,7 @@ pub struct Hub {
     handlers: Mutex<HashMap<SubscriptionId, (Arc<Account>, Sub)>>,
     watches: Mutex<HashMap<WatchId, Arc<Account>>>,
     pub(crate) sharing: Mutex<Definitions>,
+    pub(crate) client_watcher: ArcSwapOption<ClientWatcher>,
     next_id: AtomicU64,
     pub(crate) routes: Arc<Routes>,
     pub(crate) client_port: AtomicU64,
@@ -89,6 +91,7 @@ impl Hub {
             handlers: Mutex::default(),
             watches: Mutex::default(),
             sharing: Mutex::default(),
+            client_watcher: ArcSwapOption::empty(),
             next_id: AtomicU64::new(1),
             phase: watch::Sender::new(Phase::Running),
             started: SystemTime::now(),

@@ -29,6 +29,7 @@ mod subs;
 mod subscription;
 mod sweeper;
 mod transport;
+mod watch;
 mod websocket;
 
 pub use ::websocket::Origins;
@@ -48,4 +49,5 @@ pub use sharing::{
 pub use snapshot::{
     AccountSnapshot, ConnectionSnapshot, RouteSnapshot, SubscriptionSnapshot, Totals,
 };
+pub use watch::{ClientEvent, ClientWatcher};
 pub use websocket::{Cookies, WebSocketOptions};

@@ -1,5 +1,7 @@
 //! Subject mappings of an account: what clients publish to one subject goes to another.
 
+use std::sync::Arc;
+
 use arc_swap::ArcSwapOption;
 use subject::{Transform, TransformError};
 
@@ -38,6 +40,8 @@ pub struct MappingError {
 #[derive(Default)]
 pub(crate) struct Mappings {
     compiled: ArcSwapOption<Vec<Compiled>>,
+    /// As they were written, for those who ask.
+    written: ArcSwapOption<Vec<Mapping>>,
 }
 
 struct Compiled {
@@ -63,12 +67,22 @@ impl Hub {
         }
         let compiled = (!compiled.is_empty()).then(|| compiled.into());
         account.mappings.compiled.store(compiled);
+        let written = (!mappings.is_empty()).then(|| Arc::new(mappings.to_vec()));
+        account.mappings.written.store(written);
         account.forget_matches();
         Ok(())
     }
 }
 
 impl Account {
+    /// The account's subject mappings.
+    pub fn mappings(&self) -> Vec<Mapping> {
+        let written = self.mappings.written.load();
+        written
+            .as_ref()
+            .map_or(Vec::new(), |written| written.to_vec())
+    }
+
     /// Where a message to this subject goes instead; `None` if nowhere else.
     #[inline]
     pub(crate) fn mapped(&self, subject: &[u8]) -> Option<Vec<u8>> {

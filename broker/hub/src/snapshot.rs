@@ -17,6 +17,7 @@ use crate::{
     connection::{Connection, traits},
     hub::Hub,
     subscription::{Sub, Target},
+    watch::ClientEvent,
 };
 
 /// One client connection, live or closed.
@@ -228,7 +229,8 @@ impl Hub {
     }
 
     /// A client connection ended: it moves from the live ones to the closed ones.
-    pub(crate) fn forget_client(&self, connection: &Arc<Connection>) {
+    /// It had that many subscriptions.
+    pub(crate) fn forget_client(&self, connection: &Arc<Connection>, subscriptions: usize) {
         if self.clients.lock().remove(&connection.id).is_none() {
             return;
         }
@@ -237,6 +239,10 @@ impl Hub {
         snapshot.stop = Some(SystemTime::now());
         snapshot.reason = Some(reason);
         snapshot.pending_bytes = 0;
+        snapshot.subscriptions = subscriptions;
+        if connection.facts.lock().introduced {
+            self.tell(|| ClientEvent::Disconnected(snapshot.clone()));
+        }
         self.past.connections.fetch_add(1, Ordering::Relaxed);
         self.count_past(connection, reason);
         let keep = self.limits().max_closed_clients;
@@ -282,7 +288,7 @@ impl Hub {
     }
 }
 
-fn snapshot(connection: &Connection) -> ConnectionSnapshot {
+pub(crate) fn snapshot(connection: &Connection) -> ConnectionSnapshot {
     let uptime = connection.started_at.elapsed();
     let last_in = Duration::from_millis(connection.last_in_ms.load(Ordering::Relaxed));
     let (pending_bytes, out_messages, out_bytes) = {
@@ -315,7 +321,7 @@ fn snapshot(connection: &Connection) -> ConnectionSnapshot {
         user: facts
             .login
             .as_ref()
-            .map_or(String::new(), |login| login.user.clone()),
+            .map_or(facts.claimed_user.to_string(), |login| login.user.clone()),
         login: facts.login.clone(),
         stop: None,
         reason: None,

@@ -1,5 +1,9 @@
 //! `accountz` and `accstatz`: the accounts of this server.
 
+mod shared;
+
+use std::collections::BTreeMap;
+
 use hub::AccountSnapshot;
 use jetstream::timestamp::Timestamp;
 use serde::Serialize;
@@ -8,6 +12,7 @@ use crate::options::{AccountStatzOptions, AccountzOptions};
 use crate::query::BadRequest;
 use crate::subsz::SublistStats;
 use crate::{Sources, text};
+pub use shared::{ExportInfo, ImportInfo, MappedTo};
 
 #[derive(Debug, Serialize)]
 pub struct Accountz {
@@ -32,6 +37,12 @@ pub struct AccountInfo {
     pub leafnode_connections: usize,
     pub client_connections: usize,
     pub subscriptions: usize,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mappings: BTreeMap<String, Vec<MappedTo>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<ExportInfo>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<ImportInfo>,
     pub name_tag: String,
     pub sublist_stats: SublistStats,
 }
@@ -68,6 +79,7 @@ pub fn account_info(sources: &Sources, name: &str) -> Result<AccountInfo, BadReq
         return Err(BadRequest::new(format!("Account {name} does not exist")));
     };
     let engine = sources.engine.as_ref();
+    let sharing = hub.sharing(name);
     Ok(AccountInfo {
         account_name: name.to_owned(),
         update_time: text::timestamp(sources.facts().config_load_time),
@@ -78,6 +90,9 @@ pub fn account_info(sources: &Sources, name: &str) -> Result<AccountInfo, BadReq
         leafnode_connections: 0,
         client_connections: snapshot.connections,
         subscriptions: snapshot.subscriptions,
+        mappings: shared::mappings(hub, name),
+        exports: sharing.exports.iter().map(ExportInfo::from).collect(),
+        imports: shared::imports(hub, name, &sharing.imports),
         name_tag: name.to_owned(),
         sublist_stats: SublistStats::new(snapshot.subscriptions),
     })
@@ -123,7 +138,7 @@ pub struct MsgBytes {
 }
 
 impl DataStats {
-    pub(crate) fn new(msgs: u64, bytes: u64) -> DataStats {
+    pub fn new(msgs: u64, bytes: u64) -> DataStats {
         DataStats {
             msgs,
             bytes,

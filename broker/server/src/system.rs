@@ -85,6 +85,8 @@ pub fn start(
         tokio::spawn(answer_all(shared.clone(), requests)),
         tokio::spawn(follow_accounts(shared.clone())),
         tokio::spawn(events::tell_statistics(shared.clone())),
+        tokio::spawn(events::tell_changes(shared.clone())),
+        tokio::spawn(events::tell_connections(shared.clone())),
     ];
     SystemServices { shared, tasks }
 }

@@ -25,6 +25,7 @@ const PROTOCOL_MAX: i64 = 1;
 impl Session {
     /// Logs the client in; an error ends the connection.
     pub(super) async fn try_login(&mut self, options: Box<ConnectOptions>) -> Result<(), Error> {
+        self.introduce(&options);
         let login = self.ask(&options).await?;
         if !(0..=PROTOCOL_MAX).contains(&options.protocol) {
             return Err(Error::InvalidClientProtocol);
@@ -37,7 +38,13 @@ impl Session {
         if options.no_responders && !headers {
             return Err(Error::NoRespondersRequiresHeaders);
         }
-        self.enter(&login)?;
+        if let Err(error) = self.enter(&login) {
+            // Whoever is told of its end is told where it would have been.
+            let mut facts = self.connection.facts.lock();
+            facts.account = Some(self.hub.account(&login.account));
+            facts.login = Some(Box::new(login));
+            return Err(error);
+        }
         self.apply_options(&options, headers);
         self.apply_login(&login);
         self.remember(options, login);
@@ -167,11 +174,18 @@ impl Session {
         self.max_subscriptions = subscriptions.map_or(usize::MAX, |max| max as usize);
     }
 
-    fn remember(&self, options: Box<ConnectOptions>, login: Login) {
+    /// What the client says about itself, true or not.
+    fn introduce(&self, options: &ConnectOptions) {
         let mut facts = self.connection.facts.lock();
         facts.name = options.name.as_str().into();
         facts.lang = options.lang.as_str().into();
         facts.version = options.version.as_str().into();
+        facts.claimed_user = options.user.as_str().into();
+        facts.introduced = true;
+    }
+
+    fn remember(&self, options: Box<ConnectOptions>, login: Login) {
+        let mut facts = self.connection.facts.lock();
         facts.account = self.account.clone();
         facts.login = Some(Box::new(login));
         facts.options = has_credentials(&options).then_some(options);

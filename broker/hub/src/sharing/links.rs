@@ -82,12 +82,12 @@ impl Hub {
         }
     }
 
-    /// Whether an account's imports of a subject are in force; tools that list imports ask.
-    pub fn is_import_active(&self, account: &str, import: &Import) -> bool {
-        self.existing_account(account).is_some_and(|account| {
-            let links = account.links.lock();
-            links.list.iter().any(|link| link.import == *import)
-        })
+    /// The export that allows an account's import; `None` if it is not in force.
+    pub fn export_behind(&self, account: &str, import: &Import) -> Option<Export> {
+        let account = self.existing_account(account)?;
+        let links = account.links.lock();
+        let link = links.list.iter().find(|link| link.import == *import)?;
+        Some(link.export.clone())
     }
 
     /// What an account exports and imports.

@@ -30,6 +30,8 @@ const EXPECTED_MAX: usize = 262_144;
 const PREFIX_LEN: usize = 6;
 const TOKEN_LEN: usize = 11;
 const ROOT: &str = "_R_.";
+/// Where readers of a stream acknowledge its messages.
+const ACKNOWLEDGEMENTS: &[u8] = b"$JS.ACK.";
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Names an expected answer within its account.
@@ -209,8 +211,12 @@ impl Handler for Listener {
             return;
         };
         // An answer that asks for one itself is answered the same way, in the other direction.
-        let back = (!answer.reply.is_empty()).then(|| self.expect_back(answer, &expected));
-        let reply = back.flatten();
+        let back = match answer.reply {
+            b"" => None,
+            // Acknowledgements have an import of their own.
+            ack if ack.starts_with(ACKNOWLEDGEMENTS) => Some(ack.to_vec()),
+            _ => self.expect_back(answer, &expected),
+        };
         let message = Message {
             account: &expected.account,
             subject: &expected.reply,
@@ -219,7 +225,7 @@ impl Handler for Listener {
                 true => &expected.reply,
                 false => answer.subject,
             },
-            reply: reply.as_deref(),
+            reply: back.as_deref(),
             header_len: answer.header_len,
             body: answer.body,
             // Who asked may be at yet another server.

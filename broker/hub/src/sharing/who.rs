@@ -64,10 +64,10 @@ pub struct ClientInfo {
 }
 
 impl ClientInfo {
-    /// Everything there is to say about a connection of this hub.
-    pub fn detailed(hub: &Hub, connection: &ConnectionSnapshot) -> ClientInfo {
+    /// Everything there is to say about a connection, but where it is.
+    pub fn detailed(connection: &ConnectionSnapshot) -> ClientInfo {
         let login = connection.login.as_deref();
-        let mut info = ClientInfo {
+        ClientInfo {
             start: rfc3339(connection.start),
             host: connection.peer.ip().to_string(),
             id: connection.cid,
@@ -82,11 +82,12 @@ impl ClientInfo {
             name_tag: login.map_or(String::new(), |login| login.name_tag.clone()),
             tags: login.map_or(Vec::new(), |login| login.tags.clone()),
             kind: "Client".to_owned(),
-            client_type: "nats".to_owned(),
+            client_type: match connection.is_websocket {
+                true => "websocket".to_owned(),
+                false => "nats".to_owned(),
+            },
             ..ClientInfo::brief(connection)
-        };
-        info.place(hub);
-        info
+        }
     }
 
     /// What an account that shares nothing shows.
@@ -120,7 +121,11 @@ pub(super) fn about(hub: &Hub, origin: Origin, account: &Account, share: bool) -
         OriginKind::Route | OriginKind::System => None,
     };
     match connection {
-        Some(connection) if share => ClientInfo::detailed(hub, &connection),
+        Some(connection) if share => {
+            let mut info = ClientInfo::detailed(&connection);
+            info.place(hub);
+            info
+        }
         Some(connection) => ClientInfo::brief(&connection),
         None => ClientInfo {
             acc: account.name().to_owned(),

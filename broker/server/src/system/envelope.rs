@@ -1,8 +1,10 @@
 //! How system messages are wrapped.
 
+use hub::{ClientInfo, ConnectionSnapshot};
 use jetstream::timestamp::Timestamp;
+use monitor::Sources;
+use monitor::accountz::{AccountStat, DataStats};
 use monitor::statsz::{self, ServerInfo, ServerStats};
-use monitor::{Sources, accountz::AccountStat};
 use serde::Serialize;
 
 /// A page, and whose it is.
@@ -95,6 +97,56 @@ pub fn identity(server: &ServerInfo) -> Vec<u8> {
 /// The whole of who a server is, without anything else.
 pub fn server(server: &ServerInfo) -> Vec<u8> {
     json(server)
+}
+
+#[derive(Serialize)]
+struct ClientChange<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: String,
+    timestamp: Timestamp,
+    server: &'a ServerInfo,
+    client: &'a ClientInfo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<DataStats>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received: Option<DataStats>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+pub fn client_connected(server: &ServerInfo, client: &ClientInfo) -> Vec<u8> {
+    json(&ClientChange {
+        kind: "io.nats.server.advisory.v1.client_connect",
+        id: event_id(),
+        timestamp: server.time,
+        server,
+        client,
+        sent: None,
+        received: None,
+        reason: None,
+    })
+}
+
+/// `connection` as it ended.
+pub fn client_disconnected(
+    server: &ServerInfo,
+    client: &ClientInfo,
+    connection: &ConnectionSnapshot,
+) -> Vec<u8> {
+    json(&ClientChange {
+        kind: "io.nats.server.advisory.v1.client_disconnect",
+        id: event_id(),
+        timestamp: server.time,
+        server,
+        client,
+        sent: Some(DataStats::new(
+            connection.out_messages,
+            connection.out_bytes,
+        )),
+        received: Some(DataStats::new(connection.in_messages, connection.in_bytes)),
+        reason: connection.reason.map(|reason| reason.name()),
+    })
 }
 
 #[derive(Serialize)]

@@ -306,3 +306,47 @@ async fn the_end_is_announced_and_services_end() {
     let account = hub.account(SYSTEM);
     assert!(!hub.has_interest(&account, "$SYS.REQ.SERVER.PING.IDZ"));
 }
+
+#[tokio::test]
+async fn comings_and_goings_are_told() {
+    let fixture = Fixture::new();
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let hear = move |delivery: &Delivery<'_>| {
+        let event: Value = serde_json::from_slice(delivery.payload()).unwrap();
+        let subject = String::from_utf8_lossy(delivery.subject).into_owned();
+        sender.send((subject, event)).ok();
+    };
+    fixture
+        .hub
+        .subscribe(SYSTEM, "$SYS.ACCOUNT.>", None, Arc::new(hear));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hub = fixture.hub.clone();
+    tokio::spawn(async move { hub.serve_clients(listener).await });
+    let mut next = async || {
+        tokio::time::timeout(PATIENCE, events.recv())
+            .await
+            .unwrap()
+            .unwrap()
+    };
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let hello =
+        b"CONNECT {\"user\":\"a\",\"name\":\"tester\",\"verbose\":false}\r\nPUB x 2\r\nhi\r\n";
+    stream.write_all(hello).await.unwrap();
+    let (subject, event) = next().await;
+    assert_eq!(subject, "$SYS.ACCOUNT.A.SERVER.CONNS");
+    assert_eq!(event["conns"], 1);
+    let (subject, event) = next().await;
+    assert_eq!(subject, "$SYS.ACCOUNT.A.CONNECT");
+    assert_eq!(event["type"], "io.nats.server.advisory.v1.client_connect");
+    assert_eq!(event["client"]["user"], "a");
+    assert_eq!(event["client"]["name"], "tester");
+    drop(stream);
+    let (subject, event) = next().await;
+    assert_eq!(subject, "$SYS.ACCOUNT.A.DISCONNECT");
+    assert_eq!(event["reason"], "Client Closed");
+    assert_eq!(event["received"], json!({"msgs": 1, "bytes": 2}));
+    let (subject, event) = next().await;
+    assert_eq!(subject, "$SYS.ACCOUNT.A.SERVER.CONNS");
+    assert_eq!(event["conns"], 0);
+}
