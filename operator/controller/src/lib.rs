@@ -7,7 +7,6 @@
 //! - [`drive`]: what the controllers of all kinds have in common: backoff, limits, metrics, logs.
 //! - [`context`]: what every controller is given.
 //! - [`cluster`]: brokers: their pods, configuration, volumes, and how they change.
-//! - [`key_store`]: the keys of a broker cluster, in Secrets.
 //! - [`secrets`]: Secrets as the place where keys are kept.
 //! - [`topology`]: accounts, users, streams, buckets, object stores and consumers.
 //!
@@ -20,7 +19,6 @@ pub mod drive;
 pub mod election;
 pub mod explain;
 pub mod http;
-pub mod key_store;
 pub mod manager;
 pub mod metrics;
 pub mod options;

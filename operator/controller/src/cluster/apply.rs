@@ -72,6 +72,9 @@ pub async fn apply(
         Some(policy) => drop(to.hold(policy).await?),
         None => to.remove::<NetworkPolicy>(&cluster.name).await?,
     }
+    for name in &cluster.leftover {
+        to.remove::<StatefulSet>(name).await?;
+    }
     let mut applied = Vec::new();
     for stateful_set in stateful_sets {
         applied.push(to.hold(stateful_set).await?);

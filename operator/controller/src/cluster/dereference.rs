@@ -11,8 +11,9 @@ use reconcile::{Bootstrap, Roots, RootsError};
 use sha2::{Digest, Sha256};
 
 use super::names;
+use super::scale::SERVERS_ANNOTATION;
 use crate::context::Context;
-use crate::key_store::RootSecrets;
+use crate::secrets::Secrets;
 
 /// What was found.
 pub struct Found {
@@ -60,7 +61,7 @@ pub async fn dereference(cluster: &Cluster, context: &Context) -> Result<Found, 
     let client = &context.client;
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
-    let store = RootSecrets::new(client.clone(), &namespace, &name);
+    let store = Secrets::new(client.clone(), &namespace, &name);
     let roots = Roots::load(&store, &context.environment).await?;
     // Tokens of one time of issue are always the same, so that nothing changes without a reason.
     let created = cluster.metadata.creation_timestamp.as_ref();
@@ -195,6 +196,18 @@ impl Found {
             Some((server.clone(), self.node_labels.get(node)?.clone()))
         });
         placed.collect()
+    }
+
+    /// StatefulSets of pools that the resource says nothing of, and whether they still have servers.
+    pub fn leftover<'a>(&'a self, wanted: &'a [&str]) -> impl Iterator<Item = (&'a str, bool)> {
+        let others = self.stateful_sets.iter();
+        let others = others.filter(|(name, _)| !wanted.contains(&name.as_str()));
+        others.map(|(name, set)| {
+            let running = set.spec.as_ref().and_then(|spec| spec.replicas);
+            let noted = set.annotations().get(SERVERS_ANNOTATION);
+            let has_servers = running != Some(0) || noted.is_some_and(|noted| noted != "0");
+            (name.as_str(), has_servers)
+        })
     }
 
     /// The size in the template of claims of a StatefulSet that exists.

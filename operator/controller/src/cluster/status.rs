@@ -250,12 +250,17 @@ fn certificates(situation: &Situation<'_>) -> Vec<CertificateStatus> {
     let Some(tls) = &situation.valid.client_tls else {
         return Vec::new();
     };
-    let ends = situation.observed.servers.values();
-    let ends = ends.filter_map(|answers| answers.certificate_end.as_ref()?.parse().ok());
     vec![CertificateStatus {
         secret_name: tls.name.clone(),
-        not_after: ends.min().map(Time),
+        not_after: certificate_end(situation).map(Time),
     }]
+}
+
+/// When the first of the servers' certificates ends.
+fn certificate_end(situation: &Situation<'_>) -> Option<Timestamp> {
+    let servers = situation.observed.servers.values();
+    let ends = servers.filter_map(|answers| answers.certificate_end.as_ref()?.parse().ok());
+    ends.min()
 }
 
 fn selector(cluster: &str) -> String {

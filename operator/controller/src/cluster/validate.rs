@@ -28,6 +28,8 @@ pub struct ValidCluster {
     /// For clients; with the certificates' Secret.
     pub client_tls: Option<TlsSecret>,
     pub route_tls: Option<TlsSecret>,
+    /// StatefulSets of pools that are gone, without servers.
+    pub leftover: Vec<String>,
     /// What is said about all servers alike.
     pub spec: ClusterSpec,
     /// Labels of each server's node.
@@ -69,6 +71,10 @@ pub enum Invalid {
     TooMany(u16),
     #[error("two pools are called {0}; give each a name of its own")]
     SamePool(String),
+    #[error(
+        "StatefulSet {0} still has servers, and no pool is theirs; add the pool again with replicas: 0, and remove it when they are gone"
+    )]
+    PoolInUse(String),
 }
 
 impl Invalid {
@@ -78,6 +84,7 @@ impl Invalid {
             Invalid::NoSecret { .. } => "SecretNotFound",
             Invalid::NoEntry { .. } => "SecretIncomplete",
             Invalid::NoAmount { .. } | Invalid::TooMany(_) | Invalid::SamePool(_) => "InvalidSpec",
+            Invalid::PoolInUse(_) => "PoolInUse",
         }
     }
 }
@@ -101,6 +108,7 @@ pub fn validate(
         .as_ref()
         .map(|tls| certificates(found, &tls.secret_name, "listeners.cluster.tls", true))
         .transpose()?;
+    let pools = pools(spec, &name, found)?;
     Ok(ValidCluster {
         namespace: cluster.namespace().unwrap_or_default(),
         owner: cluster.controller_owner_ref(&()).unwrap_or_default(),
@@ -108,7 +116,8 @@ pub fn validate(
             .image
             .clone()
             .unwrap_or_else(|| default_image.to_owned()),
-        pools: pools(spec, &name, found)?,
+        leftover: leftover(&pools, found)?,
+        pools,
         bootstrap: found.bootstrap.clone(),
         client_tls,
         route_tls,
@@ -187,6 +196,21 @@ fn pools(spec: &ClusterSpec, cluster: &str, found: &Found) -> Result<Vec<ValidPo
         return Err(Invalid::TooMany(servers));
     }
     Ok(pools)
+}
+
+fn leftover(pools: &[ValidPool], found: &Found) -> Result<Vec<String>, Invalid> {
+    let wanted: Vec<&str> = pools
+        .iter()
+        .map(|pool| pool.stateful_set.as_str())
+        .collect();
+    let mut empty = Vec::new();
+    for (name, has_servers) in found.leftover(&wanted) {
+        if has_servers {
+            return Err(Invalid::PoolInUse(name.to_owned()));
+        }
+        empty.push(name.to_owned());
+    }
+    Ok(empty)
 }
 
 fn template_size(found: &Found, stateful_set: &str, storage: &Storage) -> String {

@@ -265,6 +265,20 @@ fn the_size_of_existing_claims_stays_in_the_template() {
 }
 
 #[test]
+fn a_pool_that_is_gone_leaves_nothing() {
+    let mut found = found();
+    let mut cluster = valid("minimal");
+    cluster.pools[0].replicas = 0;
+    let empty = build(&cluster, &Sizes::new())
+        .objects
+        .stateful_sets
+        .remove(0);
+    found.stateful_sets.insert("shop-old".to_owned(), empty);
+    let cluster = validate(&fixture("minimal"), &found, IMAGE).expect("it is valid");
+    assert_eq!(cluster.leftover, ["shop-old"]);
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let refused = |change: &dyn Fn(&mut Cluster, &mut Found)| -> Invalid {
         let (mut cluster, mut found) = (fixture("everything"), found());
@@ -291,6 +305,11 @@ fn what_is_missing_is_named() {
         amount.to_string().contains("resources.limits.memory"),
         "{amount}"
     );
+    let in_use = refused(&|_, found| {
+        let set = built("minimal").objects.stateful_sets.remove(0);
+        found.stateful_sets.insert("shop-old".to_owned(), set);
+    });
+    assert_eq!(in_use.reason(), "PoolInUse");
     let many = refused(&|cluster, _| cluster.spec.replicas = 64);
     assert_eq!(many.reason(), "InvalidSpec");
 }

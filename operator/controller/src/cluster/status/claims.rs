@@ -11,7 +11,7 @@ use super::super::conditions::Claim;
 use super::super::fleet::{ConfigState, PodState};
 use super::super::roll::{self, Decision};
 use super::super::scale::Next;
-use super::Situation;
+use super::{Situation, certificate_end};
 
 pub fn claims(
     situation: &Situation<'_>,
@@ -22,8 +22,10 @@ pub fn claims(
     let upgrading = upgrading(situation);
     let resizing = resizing(situation);
     let config = config(situation);
-    let stalled = stalled(situation, update, &resizing, now);
-    let ready = ready(situation, &quorum, &upgrading, &resizing, &config);
+    let certificate = certificate(situation, now);
+    let stalled = stalled(situation, update, &resizing, certificate.as_ref(), now);
+    let ready =
+        certificate.unwrap_or_else(|| ready(situation, &quorum, &upgrading, &resizing, &config));
     let goes_on = ready.holds != Some(true) && stalled.holds != Some(true);
     let reconciling = match goes_on {
         true => Claim::new(RECONCILING, true, ready.reason, ready.message.clone()),
@@ -75,6 +77,17 @@ fn ready(
         return Claim::new(READY, false, resizing.reason, resizing.message.clone());
     }
     Claim::new(READY, true, "Ready", "all servers are ready and up to date")
+}
+
+/// Clients refuse servers whose certificate has ended.
+fn certificate(situation: &Situation<'_>, now: Timestamp) -> Option<Claim> {
+    let tls = situation.valid.client_tls.as_ref()?;
+    let end = certificate_end(situation).filter(|end| *end <= now)?;
+    let message = format!(
+        "the certificate in Secret {} ended at {end}; renew it",
+        tls.name
+    );
+    Some(Claim::new(READY, false, "CertificateExpired", message))
 }
 
 fn quorum(situation: &Situation<'_>) -> Claim {
@@ -207,10 +220,14 @@ fn stalled(
     situation: &Situation<'_>,
     update: Option<&UpdateStatus>,
     resizing: &Claim,
+    certificate: Option<&Claim>,
     now: Timestamp,
 ) -> Claim {
     if let Next::Refused { .. } = situation.plan.next {
         return Claim::new(STALLED, true, resizing.reason, resizing.message.clone());
+    }
+    if let Some(expired) = certificate {
+        return Claim::new(STALLED, true, expired.reason, expired.message.clone());
     }
     if let Some(why) = &situation.not_growing {
         return Claim::new(STALLED, true, "VolumesNotGrown", why.clone());
