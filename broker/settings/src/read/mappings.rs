@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ::subject::Transform;
+
 use super::{Reader, set, subject};
 use crate::options::{MapDestination, Mapping};
 use crate::value::{Entry, Map, Node, Value};
@@ -15,7 +17,8 @@ pub fn read(reader: &mut Reader<'_>, entry: &Entry) -> Option<Vec<Mapping>> {
 impl Reader<'_> {
     fn mapping(&mut self, entry: &Entry) -> Mapping {
         let source = entry.key.clone();
-        if !subject::is_valid(&source) {
+        let is_valid = subject::is_valid(&source);
+        if !is_valid {
             self.problem(
                 &entry.position,
                 format!("Subject {source:?} is not a valid subject"),
@@ -36,7 +39,9 @@ impl Reader<'_> {
                 .into_iter()
                 .collect(),
         };
-        self.check_destinations(entry, &destinations);
+        if is_valid {
+            self.check_destinations(entry, &destinations);
+        }
         Mapping {
             source,
             destinations,
@@ -72,7 +77,7 @@ impl Reader<'_> {
         let mut weights: BTreeMap<Option<&str>, u32> = BTreeMap::new();
         let mut subjects = BTreeSet::new();
         for destination in destinations {
-            if let Err(reason) = check_placeholders(&entry.key, &destination.subject) {
+            if let Err(reason) = Transform::new(&entry.key, &destination.subject) {
                 self.problem(
                     &entry.value.position,
                     format!(
@@ -99,50 +104,4 @@ impl Reader<'_> {
             self.problem(&entry.value.position, reason);
         }
     }
-}
-
-/// Checks what a destination takes from its source: the tokens it numbers must exist. What else its
-/// functions do is checked by those who apply them.
-fn check_placeholders(source: &str, destination: &str) -> Result<(), String> {
-    let spaceless: String = destination.split_whitespace().collect();
-    if !subject::is_valid(&spaceless) && !destination.contains("{{") {
-        return Err("invalid mapping destination: not a valid subject".into());
-    }
-    let wildcard_count = source.split('.').filter(|token| *token == "*").count();
-    let out_of_range = |token: &str| {
-        Err(format!(
-            "invalid mapping destination: wildcard index out of range in {token}"
-        ))
-    };
-    if !destination.contains("{{") {
-        for token in destination.split('.') {
-            let index = token
-                .strip_prefix('$')
-                .and_then(|index| index.parse::<usize>().ok());
-            if index.is_some_and(|index| index == 0 || index > wildcard_count) {
-                return out_of_range(token);
-            }
-        }
-    }
-    for call in destination.split("{{").skip(1) {
-        let Some((call, _)) = call.split_once("}}") else {
-            return Err("invalid mapping destination: '{{' without '}}'".into());
-        };
-        let Some((function, arguments)) = call
-            .trim()
-            .strip_suffix(')')
-            .and_then(|call| call.split_once('('))
-        else {
-            return Err(format!(
-                "invalid mapping destination: unknown function in {{{{{call}}}}}"
-            ));
-        };
-        if function.trim().eq_ignore_ascii_case("wildcard") {
-            match arguments.trim().parse::<usize>() {
-                Ok(index) if (1..=wildcard_count).contains(&index) => {}
-                _ => return out_of_range(call),
-            }
-        }
-    }
-    Ok(())
 }

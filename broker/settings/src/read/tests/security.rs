@@ -317,6 +317,7 @@ fn mappings_have_weights() {
         "mappings { 'a.*': 'b.{{wildcard(2)}}' }",
         &["wildcard index out of range"],
     );
+    check_errors("mappings { 'a.*': 'b.{{nope(1)}}' }", &["unknown function"]);
     check_errors(
         "mappings { 'a..b': c }",
         &["Subject \"a..b\" is not a valid subject"],
