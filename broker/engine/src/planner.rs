@@ -163,3 +163,98 @@ fn candidates(
     }
     (candidates, memory)
 }
+
+#[cfg(test)]
+mod tests {
+    use jetstream::config::Placement;
+
+    use super::*;
+    use crate::meta::{MetaCommand, ServerFacts};
+
+    fn cluster(servers: &[(u64, &str)]) -> MetaState {
+        let mut meta = MetaState::default();
+        for (node, tag) in servers {
+            let facts = ServerFacts {
+                name: format!("n{node}"),
+                tags: vec![(*tag).to_owned()],
+                max_file_bytes: 100,
+                max_memory_bytes: 10,
+                start: 1,
+            };
+            let node = NodeId(*node);
+            meta.apply(MetaCommand::PutServer { node, facts });
+        }
+        meta
+    }
+
+    fn stream(replicas: &[u64], tags: &[&str]) -> Assignment {
+        Assignment {
+            account: "A".into(),
+            config: StreamConfig {
+                name: "S".into(),
+                max_bytes: 30,
+                num_replicas: replicas.len() as i64,
+                placement: Some(Placement {
+                    tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+                    ..Placement::default()
+                }),
+                ..StreamConfig::default()
+            },
+            group: 0,
+            replicas: replicas.iter().copied().map(NodeId).collect(),
+            founders: Vec::new(),
+            created_ns: 0,
+            moving: None,
+        }
+    }
+
+    fn planner(meta: &MetaState) -> Planner {
+        let (candidates, free_memory_bytes) = candidates(meta, |_| true);
+        Planner {
+            candidates,
+            free_memory_bytes,
+            cluster: "C".into(),
+            unique_tag: None,
+        }
+    }
+
+    #[test]
+    fn replicas_fit_where_the_tags_are_and_nothing_is_emptied() {
+        let mut meta = cluster(&[(1, "az:a"), (2, "az:b"), (3, "az:b")]);
+        let fit = |meta: &MetaState, unique: Option<&str>, stream: &Assignment| {
+            let fitting = fitting(meta, unique, stream);
+            fitting.iter().map(|node| node.0).collect::<Vec<_>>()
+        };
+        assert_eq!(fit(&meta, None, &stream(&[1, 2, 4], &[])), [1, 2]);
+        assert_eq!(fit(&meta, None, &stream(&[1, 2, 3], &["az:b"])), [2, 3]);
+        assert_eq!(fit(&meta, None, &stream(&[1, 2, 3], &["!az:b"])), [1]);
+        assert_eq!(fit(&meta, Some("az:"), &stream(&[1, 2, 3], &[])), [1, 2]);
+        meta.apply(MetaCommand::SetEvacuating {
+            node: NodeId(2),
+            evacuating: true,
+        });
+        assert_eq!(fit(&meta, None, &stream(&[1, 2, 3], &[])), [1, 3]);
+    }
+
+    #[test]
+    fn what_was_placed_before_counts() {
+        let meta = cluster(&[(1, ""), (2, "")]);
+        let mut planner = planner(&meta);
+        let mut chosen = Vec::new();
+        for _ in 0..6 {
+            let placed = planner.place(&stream(&[9], &[]).config, &[]);
+            chosen.push(placed.expect("there is room")[0].0);
+        }
+        assert_eq!(chosen, [1, 2, 1, 2, 1, 2]);
+        let full = planner.place(&stream(&[9], &[]).config, &[]);
+        assert_eq!(full, Err(Refusal::Storage));
+        let elsewhere = StreamConfig {
+            placement: Some(Placement {
+                cluster: "D".into(),
+                ..Placement::default()
+            }),
+            ..StreamConfig::default()
+        };
+        assert_eq!(planner.place(&elsewhere, &[]), Err(Refusal::Cluster));
+    }
+}
