@@ -150,6 +150,14 @@ impl Broker {
         .await;
     }
 
+    /// Gives the running broker other further lines of its configuration file.
+    pub fn reconfigure(&mut self, extra: &str) {
+        self.setup.extra = extra.to_owned();
+        let config = self.files.path().join("server.conf");
+        std::fs::write(config, self.setup.config()).expect("the configuration can be written");
+        self.signal(Signal::HUP);
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid() as i32).expect("process ids are positive");
         kill_process(pid, signal).expect("the broker can be signalled");

@@ -87,11 +87,6 @@ impl Cluster {
         broker.kill().await;
     }
 
-    /// What a broker is started with when it is started again.
-    pub fn setup_mut(&mut self, number: usize) -> &mut Setup {
-        &mut self.setups[number]
-    }
-
     /// Stops a broker as an orchestrator would.
     pub async fn stop(&mut self, number: usize) {
         let broker = self.brokers[number].take().expect("the broker runs");

@@ -193,19 +193,17 @@ async fn the_replicas_of_a_lost_broker_are_rebuilt_elsewhere() {
     ledger.check(&read_stream(&context, "REBUILT").await);
 }
 
-/// Restarts a broker with other tags.
-async fn retag(cluster: &mut Cluster, number: usize, tags: &str) {
-    cluster.stop(number).await;
-    cluster.setup_mut(number).extra = format!("server_tags: [{tags}]\n");
-    cluster.restart(number).await;
-    cluster.serves().await;
+/// Has a running broker carry other tags.
+fn retag(cluster: &mut Cluster, number: usize, tags: &str) {
+    let broker = cluster.brokers[number].as_mut().expect("the broker runs");
+    broker.reconfigure(&format!("server_tags: [{tags}]\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_where_the_tags_are_that_it_asks_for() {
     let mut cluster = Cluster::start(3).await;
     let context = cluster.jetstream().await;
-    retag(&mut cluster, 0, "\"disk:fast\"").await;
+    retag(&mut cluster, 0, "\"disk:fast\"");
     let mut tagged = config("TAGGED", 1);
     tagged.placement = Some(stream::Placement {
         cluster: None,
@@ -216,7 +214,7 @@ async fn a_stream_goes_where_the_tags_are_that_it_asks_for() {
     let ledger = Ledger::default();
     ledger.publish_all(&context, "tagged", 300).await;
 
-    retag(&mut cluster, 0, "").await;
+    retag(&mut cluster, 0, "");
     until("the stream says what it waits for", async || {
         let client = cluster.client().await;
         let answer = client
@@ -230,7 +228,7 @@ async fn a_stream_goes_where_the_tags_are_that_it_asks_for() {
         }
     })
     .await;
-    retag(&mut cluster, 1, "\"disk:fast\"").await;
+    retag(&mut cluster, 1, "\"disk:fast\"");
     until("the stream moves", async || {
         match holders(&cluster, "TAGGED").await? {
             (names, false) if names == ["n1"] => Ok(()),

@@ -1,14 +1,15 @@
 //! What an operator sees and does who restarts brokers one after the other.
 
 use async_nats::jetstream::stream;
-use e2e::{Cluster, Ledger, read_stream, scaled, until};
+use e2e::{Cluster, Ledger, read_stream, until};
 use serde_json::json;
 
 /// Time between two messages of a load.
 const PACE: std::time::Duration = std::time::Duration::from_millis(5);
 
-/// The longest that publishing may pause in a rolling restart.
-const PAUSE_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+/// The longest that publishing may pause in a rolling restart, on a busy machine: less than an
+/// election takes that has to wait for a lease to end.
+const PAUSE_MAX: std::time::Duration = std::time::Duration::from_millis(1500);
 
 fn replicated(name: &str) -> stream::Config {
     stream::Config {
@@ -90,10 +91,7 @@ async fn publishing_goes_on_while_brokers_restart_one_after_the_other() {
     }
     let pause = ledger.longest_pause();
     eprintln!("longest pause of publishing in a rolling restart: {pause:?}");
-    assert!(
-        pause <= scaled(PAUSE_MAX),
-        "publishing paused for {pause:?}"
-    );
+    assert!(pause <= PAUSE_MAX, "publishing paused for {pause:?}");
     load.end().await;
     ledger.check(&read_stream(&context, "ROLL").await);
 }

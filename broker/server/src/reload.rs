@@ -143,6 +143,9 @@ impl Reloader {
         if changed.contains(&Part::Limits) {
             parts.hub.set_limits(client_port::limits(after));
         }
+        if let Some(engine) = &parts.engine {
+            engine.set_tags(after.server_tags.clone());
+        }
         let facts = monitoring::reloaded_facts(&parts.sources, &parts.hub, after);
         parts.sources.set_facts(facts);
     }

@@ -9,6 +9,12 @@ use super::*;
 /// How long a joining replica may make no progress before a change of members is given up.
 const JOIN_STALL_MAX: Duration = Duration::from_secs(60);
 
+/// Entries that a joining replica may miss when it begins to vote.
+const JOIN_LAG_MAX: u64 = 32;
+
+/// How long a joining replica that misses more, but not many, is waited for.
+const JOIN_NEAR_MAX: Duration = Duration::from_secs(3);
+
 /// How often the progress of a joining replica is looked at.
 const JOIN_POLL: Duration = Duration::from_millis(50);
 
@@ -94,9 +100,11 @@ impl Replica {
         Ok(())
     }
 
-    /// Waits until a joining replica has nearly everything, as long as it makes progress.
+    /// Waits until a joining replica has nearly everything, as long as it makes progress. Once it
+    /// votes commits may wait for it, so what it still misses is a pause of the whole group.
     async fn caught_up(&self, node: NodeId) -> Result<(), ChangeError> {
         let mut best = u64::MAX;
+        let mut near_since = None;
         let mut stalled_at = Instant::now() + JOIN_STALL_MAX;
         loop {
             self.ensure_leader()?;
@@ -108,7 +116,14 @@ impl Replica {
                 .filter(|replica| replica.last_seen_ns.is_some())
                 .map(|replica| replica.lag);
             match lag {
-                Some(lag) if lag <= config::CAUGHT_UP_ENTRIES => return Ok(()),
+                Some(lag) if lag <= JOIN_LAG_MAX => return Ok(()),
+                // Under heavy load it may never get any nearer.
+                Some(lag) if lag <= config::CAUGHT_UP_ENTRIES => {
+                    let since = near_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= JOIN_NEAR_MAX {
+                        return Ok(());
+                    }
+                }
                 Some(lag) if lag < best => {
                     best = lag;
                     stalled_at = Instant::now() + JOIN_STALL_MAX;
