@@ -1,5 +1,7 @@
 //! A tenant: users and streams of one account never see those of another.
 
+mod exchange;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,8 @@ use crate::{
     AdoptionPolicy, ClusterRef, DeletionPolicy, ManagementPolicy, Policies, Quantity, SecretKeyRef,
     SyncStatus,
 };
+
+pub use exchange::{Destination, ExchangeType, Export, Import, Latency, Mapping, ResponseType};
 
 /// What an account may use.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -75,6 +79,18 @@ pub struct AccountSpec {
     /// For users that say nothing about permissions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_permissions: Option<Permissions>,
+    /// Subjects that other accounts may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub exports: Vec<Export>,
+    /// Subjects of other accounts that this one uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub imports: Vec<Import>,
+    /// Where messages of some subjects go instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["subject"]))]
+    pub mappings: Vec<Mapping>,
     /// Other namespaces whose resources may belong to the account. `*` stands for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]

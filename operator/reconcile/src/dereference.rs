@@ -11,6 +11,8 @@ pub(crate) struct References {
     pub(crate) place: Place,
     /// The name on the server of the stream that a consumer reads from.
     pub(crate) stream: Option<String>,
+    /// The accounts that an account imports from, in the order of its imports that name one.
+    pub(crate) exporters: Vec<AccountPlace>,
     /// The account's ceiling for unacknowledged messages of one consumer.
     pub(crate) max_ack_pending: Option<u32>,
 }
@@ -48,20 +50,21 @@ pub(crate) enum DereferenceError {
     Nowhere,
 }
 
-/// Follows the references of a resource; `None` for accounts, which have none.
+/// Follows the references of a resource.
 pub(crate) fn dereference(
     lookup: &dyn Lookup,
     resource: &Resource,
-) -> Result<Option<References>, DereferenceError> {
-    if resource.kind() == Kind::Account {
-        return Ok(None);
-    }
+) -> Result<References, DereferenceError> {
     let namespace = resource.id().namespace;
+    if let Resource::Account(account) = resource {
+        return exporters(lookup, &namespace, account);
+    }
     let mut references = match resource.target() {
         (Some(points), _) => account(lookup, &namespace, points)?,
         (None, Some(_)) => References {
             place: Place::Connection,
             stream: None,
+            exporters: Vec::new(),
             max_ack_pending: None,
         },
         (None, None) => return Err(DereferenceError::Nowhere),
@@ -69,7 +72,33 @@ pub(crate) fn dereference(
     if let Resource::Consumer(consumer) = resource {
         references.stream = stream(lookup, &namespace, consumer, resource)?;
     }
-    Ok(Some(references))
+    Ok(references)
+}
+
+fn exporters(
+    lookup: &dyn Lookup,
+    namespace: &str,
+    importer: &Account,
+) -> Result<References, DereferenceError> {
+    let mut exporters = Vec::new();
+    // What an account that goes had imported does not matter.
+    if importer.metadata.deletion_timestamp.is_none() {
+        let imports = importer.spec.imports.iter();
+        for points in imports.filter_map(|import| import.account_ref.as_ref()) {
+            if let Place::Account(exporter) = account(lookup, namespace, points)?.place {
+                exporters.push(exporter);
+            }
+        }
+    }
+    Ok(References {
+        place: Place::Account(AccountPlace {
+            id: Resource::Account(Box::new(importer.clone())).id(),
+            key: account_key(importer),
+        }),
+        stream: None,
+        exporters,
+        max_ack_pending: None,
+    })
 }
 
 /// Where the seed of an account is.
@@ -112,6 +141,7 @@ fn account(
             key: account_key(&account),
         }),
         stream: None,
+        exporters: Vec::new(),
     })
 }
 

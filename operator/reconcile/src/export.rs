@@ -228,9 +228,10 @@ fn lost(document: &Value, config: &Value, stream: &Value) -> Option<Vec<String>>
     let references = References {
         place: Place::Connection,
         stream: Some("S".to_owned()),
+        exporters: Vec::new(),
         max_ack_pending: None,
     };
-    let Ok(Validated::Asset(mut asset)) = validate(&resource, Some(references)) else {
+    let Ok(Validated::Asset(mut asset)) = validate(&resource, references) else {
         return None;
     };
     if resource.kind() == Kind::Consumer {

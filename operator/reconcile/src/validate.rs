@@ -14,7 +14,7 @@ use api::{APPROVE_ANNOTATION, Duration, Policies, Quantity, Resource, ResourceId
 use crate::config::{Config, Field};
 use crate::dereference::{Place, References};
 
-pub(crate) use account::ValidatedAccount;
+pub(crate) use account::{Exporter, ValidatedAccount};
 pub(crate) use consumer::complete as complete_consumer;
 pub(crate) use user::ValidatedUser;
 
@@ -71,26 +71,16 @@ pub(crate) enum Approval {
 }
 
 /// Decides everything about a resource.
-pub(crate) fn validate(
-    resource: &Resource,
-    references: Option<References>,
-) -> Result<Validated, Invalid> {
-    match (resource, references) {
-        (Resource::Account(account), _) => account::validate(account)
+pub(crate) fn validate(resource: &Resource, to: References) -> Result<Validated, Invalid> {
+    match resource {
+        Resource::Account(account) => account::validate(account, to)
             .map(Box::new)
             .map(Validated::Account),
-        (Resource::User(user), Some(to)) => user::validate(user, to).map(Validated::User),
-        (Resource::Stream(stream), Some(to)) => stream::validate(stream, to).map(Validated::Asset),
-        (Resource::KVBucket(bucket), Some(to)) => {
-            bucket::validate(bucket, to).map(Validated::Asset)
-        }
-        (Resource::ObjectStore(store), Some(to)) => {
-            object_store::validate(store, to).map(Validated::Asset)
-        }
-        (Resource::Consumer(consumer), Some(to)) => {
-            consumer::validate(consumer, to).map(Validated::Asset)
-        }
-        (_, None) => Err(invalid("accountRef", "is missing")),
+        Resource::User(user) => user::validate(user, to).map(Validated::User),
+        Resource::Stream(stream) => stream::validate(stream, to).map(Validated::Asset),
+        Resource::KVBucket(bucket) => bucket::validate(bucket, to).map(Validated::Asset),
+        Resource::ObjectStore(store) => object_store::validate(store, to).map(Validated::Asset),
+        Resource::Consumer(consumer) => consumer::validate(consumer, to).map(Validated::Asset),
     }
 }
 

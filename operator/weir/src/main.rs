@@ -3,10 +3,18 @@
 //!
 //! Start at `up`, which is the whole story; `brokers` runs the broker processes, `files` reads and
 //! watches the resources, `notice` is what a person is told.
+//!
+//! Under the name `kubectl-weir` it is a plugin of kubectl. `status` and `diff` show what the operator
+//! reports (`kubernetes`), `export` words what any NATS servers have as resources.
 
 mod brokers;
+mod diff;
+mod export;
 mod files;
+mod kubernetes;
 mod notice;
+mod status;
+mod table;
 mod up;
 
 use std::path::PathBuf;
@@ -30,6 +38,12 @@ struct Cli {
 enum Command {
     /// Start brokers on this machine and make them hold what the files say.
     Up(UpOptions),
+    /// Show clusters, their servers, streams and replicas, and why something is not ready.
+    Status(kubernetes::Where),
+    /// Show where servers differ from what resources say.
+    Diff(kubernetes::Where),
+    /// Word the streams, consumers and buckets of any NATS servers as resources, to adopt them.
+    Export(export::Options),
 }
 
 #[derive(Parser, Clone)]
@@ -67,7 +81,7 @@ fn main() -> ExitCode {
         arguments.next();
         return server::run(arguments);
     }
-    let Command::Up(options) = Cli::parse().command;
+    let command = Cli::parse().command;
     let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,async_nats=error"));
     tracing_subscriber::fmt()
@@ -78,9 +92,18 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    match runtime.block_on(up::run(&options)) {
+    match runtime.block_on(run(command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Up(options) => up::run(&options).await,
+        Command::Status(place) => status::run(&place).await,
+        Command::Diff(place) => diff::run(&place).await,
+        Command::Export(options) => export::run(&options).await,
     }
 }
 

@@ -25,8 +25,6 @@ const METADATA: [&str; 15] = [
     "selfLink",
     "uid",
 ];
-/// Fields that people know from other tools and that brokers do not serve yet.
-const UNSERVED: [&str; 2] = ["exports", "imports"];
 const NAME_MAX: usize = 253;
 const NAMESPACE_MAX: usize = 63;
 
@@ -64,13 +62,9 @@ impl Checker {
     }
 
     fn unknown<'a>(&mut self, inside: &str, name: &str, known: impl Iterator<Item = &'a str>) {
-        let message = if UNSERVED.contains(&name) {
-            "is not served by brokers yet; remove it".to_owned()
-        } else {
-            let known: Vec<&str> = known.collect();
-            let hint = did_you_mean(name, known.iter().copied());
-            format!("is not a field{hint}; fields here are {}", known.join(", "))
-        };
+        let known: Vec<&str> = known.collect();
+        let hint = did_you_mean(name, known.iter().copied());
+        let message = format!("is not a field{hint}; fields here are {}", known.join(", "));
         self.complain(&join(inside, name), message);
     }
 

@@ -142,12 +142,6 @@ fn unknown_fields_are_refused_with_a_hint() {
         "did you mean \"subjects\"?",
     );
     refused(
-        &format!("{ACCOUNT}spec: {exports}", exports = "{exports: []}"),
-        4,
-        "spec.exports",
-        "not served by brokers yet",
-    );
-    refused(
         &format!("{ACCOUNT}spec: {{}}\nspecs: 1\n"),
         5,
         "specs",
@@ -275,6 +269,10 @@ fn rules_are_judged_as_api_servers_do() {
         "spec.permissions.publish",
         "leave the whole block out",
     );
+    let import = document("Account", "imports: [{subject: a}]");
+    refused(&import, 4, "spec.imports[0]", "exactly one of accountRef");
+    let export = document("Account", "exports: [{subject: a, responseType: Stream}]");
+    refused(&export, 4, "spec.exports[0]", "set type: Service");
     let account = document("Account", "jetstreamLimits: {streams: 5}");
     refused(&account, 5, "spec.jetstreamLimits", "fileStore: 1Gi");
 }

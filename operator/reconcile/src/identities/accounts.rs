@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::{AccountStatus, DeletionPolicy, FieldDiff, ResourceId};
-use identity::jwt::{AccountClaims, Generic, GenericClaims, Revocations};
+use identity::jwt::{AccountClaims, Generic, GenericClaims, Import, Revocations};
 use identity::nkey::{KeyPair, Kind};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -15,7 +15,7 @@ use crate::dereference::AccountPlace;
 use crate::keys::{Entry, Secret};
 use crate::report::Action;
 use crate::status::Verdict;
-use crate::validate::ValidatedAccount;
+use crate::validate::{Exporter, ValidatedAccount};
 
 /// How it went, with what is known about the account.
 pub(crate) struct Reconciled {
@@ -68,9 +68,21 @@ async fn try_reconcile(
             status: AccountStatus::default(),
         });
     };
+    let imports = match imports(registry, wanted).await? {
+        Ok(imports) => imports,
+        Err(exporter) => {
+            let message = format!("{exporter}, which it imports from, has no key yet");
+            return Ok(Reconciled {
+                verdict: Verdict::retrying("ExporterNotReady", &message),
+                diff: Vec::new(),
+                status: AccountStatus::default(),
+            });
+        }
+    };
     let kept = kept_claims(registry, &wanted.id).await?;
     let served = registry.lookup(&key.public_key()).await?;
-    let claims = claims(wanted, &key, [kept.as_ref(), served.as_ref()]);
+    let mut claims = claims(wanted, &key, [kept.as_ref(), served.as_ref()]);
+    claims.body.imports = imports;
     let diff = differences(&claims, served.as_ref());
     let is_trusted = |served: &AccountClaims| served.issuer == registry.roots.operator.public_key();
     let is_served = diff.is_empty() && served.as_ref().is_some_and(is_trusted);
@@ -106,6 +118,28 @@ async fn try_reconcile(
         diff,
         status,
     })
+}
+
+/// Imports with the keys of those who export; or who has no key yet.
+async fn imports(
+    registry: Registry<'_>,
+    wanted: &ValidatedAccount,
+) -> Result<Result<Vec<Import>, ResourceId>, RootsError> {
+    let mut imports = Vec::new();
+    for (import, exporter) in &wanted.imports {
+        let account = match exporter {
+            Exporter::Key(key) => key.clone(),
+            Exporter::Account(place) => match key(registry, place).await? {
+                Some(key) => key.public_key(),
+                None => return Ok(Err(place.id.clone())),
+            },
+        };
+        imports.push(Import {
+            account,
+            ..import.clone()
+        });
+    }
+    Ok(Ok(imports))
 }
 
 /// Does to the servers what the deletion of an account asks for.

@@ -21,9 +21,10 @@ fn asset(kind: &str, metadata: &str, spec: &str) -> ValidatedAsset {
     let references = References {
         place: Place::Connection,
         stream: Some("S".to_owned()),
+        exporters: Vec::new(),
         max_ack_pending: None,
     };
-    let Ok(Validated::Asset(mut asset)) = validate(&resource, Some(references)) else {
+    let Ok(Validated::Asset(mut asset)) = validate(&resource, references) else {
         panic!("{yaml}");
     };
     if kind == "Consumer" {

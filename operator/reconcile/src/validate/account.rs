@@ -1,11 +1,12 @@
 //! Accounts: the claims they should have.
 
+use api::account::{ExchangeType, Export, Import, Mapping, ResponseType};
 use api::user::{Permissions, SubjectRules};
 use api::{Account, ManagementPolicy, Policies, Resource, ResourceId};
 use identity::jwt;
 
-use super::{Invalid, bytes, limit};
-use crate::dereference::account_key;
+use super::{Invalid, bytes, invalid, limit};
+use crate::dereference::{AccountPlace, References, account_key};
 use crate::keys::Entry;
 
 #[derive(Clone, Debug)]
@@ -13,20 +14,32 @@ pub(crate) struct ValidatedAccount {
     pub(crate) id: ResourceId,
     /// What servers show.
     pub(crate) display_name: String,
-    /// Without keys and revocations, which are not the resource's to say.
+    /// Without keys and revocations, which are not the resource's to say, and without imports, which
+    /// need keys.
     pub(crate) claims: jwt::Account,
+    /// Imports without the exporter's key, and where that is known from.
+    pub(crate) imports: Vec<(jwt::Import, Exporter)>,
     pub(crate) policies: Policies,
     /// Where its seed is.
     pub(crate) key: Entry,
 }
 
-pub(super) fn validate(account: &Account) -> Result<ValidatedAccount, Invalid> {
+/// Who exports what an account imports.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Exporter {
+    Key(String),
+    Account(AccountPlace),
+}
+
+pub(super) fn validate(account: &Account, to: References) -> Result<ValidatedAccount, Invalid> {
     let id = Resource::Account(Box::new(account.clone())).id();
     let spec = &account.spec;
     let claims = jwt::Account {
         limits: limits(account),
         default_permissions: default_permissions(spec.default_permissions.as_ref()),
         description: spec.description.clone().unwrap_or_default(),
+        exports: spec.exports.iter().map(export).collect(),
+        mappings: spec.mappings.iter().map(mapping).collect(),
         ..jwt::Account::default()
     };
     Ok(ValidatedAccount {
@@ -34,6 +47,7 @@ pub(super) fn validate(account: &Account) -> Result<ValidatedAccount, Invalid> {
         display_name: spec.display_name.clone().unwrap_or_else(|| id.name.clone()),
         id,
         claims,
+        imports: imports(&spec.imports, to.exporters)?,
         policies: spec.policies(),
     })
 }
@@ -46,6 +60,87 @@ impl ValidatedAccount {
             ManagementPolicy::Observe => false,
         }
     }
+}
+
+fn imports(
+    imports: &[Import],
+    exporters: Vec<AccountPlace>,
+) -> Result<Vec<(jwt::Import, Exporter)>, Invalid> {
+    let mut exporters = exporters.into_iter();
+    let mut from = |import: &Import| match &import.account_key {
+        Some(key) => Ok(Exporter::Key(key.clone())),
+        None => {
+            let exporter = exporters.next().map(Exporter::Account);
+            exporter.ok_or_else(|| invalid("imports", "needs accountRef or accountKey"))
+        }
+    };
+    let imports = imports.iter();
+    imports
+        .map(|import| Ok((claims_of_import(import), from(import)?)))
+        .collect()
+}
+
+fn claims_of_import(import: &Import) -> jwt::Import {
+    jwt::Import {
+        name: import
+            .name
+            .clone()
+            .unwrap_or_else(|| import.subject.clone()),
+        subject: import.subject.clone(),
+        local_subject: import.local_subject.clone().unwrap_or_default(),
+        r#type: kind(import.type_),
+        share: import.share,
+        allow_trace: import.allow_trace,
+        ..jwt::Import::default()
+    }
+}
+
+fn export(export: &Export) -> jwt::Export {
+    let response_type = match export.response_type {
+        None => "",
+        Some(ResponseType::Singleton) => "Singleton",
+        Some(ResponseType::Stream) => "Stream",
+        Some(ResponseType::Chunked) => "Chunked",
+    };
+    let latency = export.latency.as_ref().map(|latency| jwt::ServiceLatency {
+        sampling: latency
+            .sampling
+            .map_or(jwt::Sampling::Headers, jwt::Sampling::Percent),
+        results: latency.results.clone(),
+    });
+    let threshold = export.response_threshold;
+    jwt::Export {
+        name: export
+            .name
+            .clone()
+            .unwrap_or_else(|| export.subject.clone()),
+        subject: export.subject.clone(),
+        r#type: kind(export.type_),
+        response_type: response_type.to_owned(),
+        response_threshold: threshold.map_or(0, |threshold| limit(Some(threshold.as_nanos()))),
+        service_latency: latency,
+        account_token_position: export.account_token_position.map_or(0, i64::from),
+        allow_trace: export.allow_trace,
+        description: export.description.clone().unwrap_or_default(),
+        ..jwt::Export::default()
+    }
+}
+
+fn kind(type_: ExchangeType) -> jwt::ExportKind {
+    match type_ {
+        ExchangeType::Stream => jwt::ExportKind::Stream,
+        ExchangeType::Service => jwt::ExportKind::Service,
+    }
+}
+
+fn mapping(mapping: &Mapping) -> (String, Vec<jwt::WeightedMapping>) {
+    let destinations = mapping.destinations.iter();
+    let weighted = destinations.map(|destination| jwt::WeightedMapping {
+        subject: destination.subject.clone(),
+        weight: destination.weight.unwrap_or_default(),
+        cluster: destination.cluster.clone().unwrap_or_default(),
+    });
+    (mapping.subject.clone(), weighted.collect())
 }
 
 fn limits(account: &Account) -> jwt::OperatorLimits {

@@ -18,9 +18,10 @@ fn read(kind: &str, name: &str, spec: &str) -> Result<Validated, Invalid> {
             key: Entry::OperatorSeed,
         }),
         stream: Some("S".to_owned()),
+        exporters: Vec::new(),
         max_ack_pending: Some(40),
     };
-    validate(&resource, Some(references))
+    validate(&resource, references)
 }
 
 fn asset(kind: &str, spec: &str) -> ValidatedAsset {

@@ -20,9 +20,10 @@ fn user(spec: &str) -> ValidatedUser {
             key: Entry::OperatorSeed,
         }),
         stream: None,
+        exporters: Vec::new(),
         max_ack_pending: None,
     };
-    match validate(&resource, Some(references)) {
+    match validate(&resource, references) {
         Ok(Validated::User(user)) => user,
         other => panic!("{other:?}"),
     }

@@ -60,6 +60,11 @@ impl FakeBroker {
         self.configs.lock().contains_key(name)
     }
 
+    pub(super) fn claims(&self, account: &str) -> AccountClaims {
+        let token = self.claims.lock().get(account).cloned();
+        AccountClaims::decode(&token.expect("it is known")).expect("a valid token")
+    }
+
     pub(super) fn is_revoked(&self, user: &str) -> bool {
         self.claims.lock().values().any(|token| {
             let claims = AccountClaims::decode(token).expect("a valid token");
