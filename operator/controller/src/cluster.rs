@@ -163,7 +163,7 @@ impl Pass<'_> {
     async fn run(&self) -> Result<Action, Error> {
         let valid = &self.valid;
         let observed = observe::observe(&self.found.pods).await;
-        let mut plan = scale::plan(valid, &self.found.stateful_sets, &observed);
+        let mut plan = scale::plan(valid, &self.found, &observed);
         let built = build::build(valid, &plan.sizes);
         let applied = match apply::apply(&self.context.client, valid, built.objects).await {
             Ok(applied) => applied,
@@ -196,7 +196,9 @@ impl Pass<'_> {
         let counted = |server: &str| is_counted(server, &observed, &self.found);
         let claims = &self.found.claims;
         let changes = volumes::changes(valid, &plan.sizes, claims, counted);
-        let not_growing = acts.volumes(&changes).await?;
+        acts.delete_claims(&plan.clear).await?;
+        acts.delete_claims(&changes.delete).await?;
+        let not_growing = acts.grow_claims(&changes.grow).await?;
         let situation = Situation {
             valid,
             servers: &servers,

@@ -80,7 +80,8 @@ pub struct Storage {
 pub struct VolumeRetention {
     /// When the Cluster is deleted.
     pub when_deleted: Retention,
-    /// When a server is taken away, after its data were moved to others.
+    /// When a server is taken away, after its data were moved to others. A volume that stays is emptied
+    /// when a server of that name is added again.
     pub when_scaled: Retention,
 }
 

@@ -15,7 +15,6 @@ use super::fleet::Server;
 use super::names;
 use super::scale::{Next, Plan};
 use super::validate::ValidCluster;
-use super::volumes;
 use crate::context::{Context, MANAGER};
 
 /// How long a broker may take for one answer.
@@ -148,24 +147,31 @@ impl<'a> Acts<'a> {
         Ok(())
     }
 
-    /// Has volumes grow, and removes those that are not needed any more. Why they do not grow.
-    pub async fn volumes(&self, changes: &volumes::Changes) -> Result<Option<String>, Error> {
-        let api: Api<PersistentVolumeClaim> =
-            Api::namespaced(self.context.client.clone(), &self.valid.namespace);
-        for name in &changes.delete {
-            match api.delete(name, &DeleteParams::default()).await {
+    /// Deletes claims that nobody needs any more.
+    pub async fn delete_claims(&self, names: &[String]) -> Result<(), Error> {
+        for name in names {
+            match self.claims().delete(name, &DeleteParams::default()).await {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 outcome => drop(outcome.map_err(|source| failed("deleting claim", name, source))?),
             }
         }
+        Ok(())
+    }
+
+    /// Has claims ask for more. Why they do not get it.
+    pub async fn grow_claims(&self, grow: &[(String, String)]) -> Result<Option<String>, Error> {
         let mut reason = None;
-        for (name, size) in &changes.grow {
+        for (name, size) in grow {
             let patch = json!({ "spec": { "resources": { "requests": { "storage": size } } } });
             let params = PatchParams {
                 field_manager: Some(MANAGER.to_owned()),
                 ..PatchParams::default()
             };
-            match api.patch(name, &params, &Patch::Merge(&patch)).await {
+            match self
+                .claims()
+                .patch(name, &params, &Patch::Merge(&patch))
+                .await
+            {
                 // The storage class does not allow it.
                 Err(kube::Error::Api(status)) if status.is_forbidden() || status.is_invalid() => {
                     reason = Some(format!(
@@ -202,6 +208,10 @@ impl<'a> Acts<'a> {
     async fn event(&self, type_: EventType, reason: &str, note: &str) {
         let reference = self.cluster.object_ref(&());
         self.context.event(&reference, type_, reason, note).await;
+    }
+
+    fn claims(&self) -> Api<PersistentVolumeClaim> {
+        Api::namespaced(self.context.client.clone(), &self.valid.namespace)
     }
 
     fn pods(&self) -> Api<Pod> {

@@ -9,7 +9,7 @@ mod services;
 mod stateful_set;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use std::collections::BTreeMap;
 

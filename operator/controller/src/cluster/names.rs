@@ -88,6 +88,11 @@ pub fn config_file(server: &str) -> String {
     format!("{server}.conf")
 }
 
+/// Of a server's volume claim.
+pub fn claim(server: &str) -> String {
+    format!("{DATA_VOLUME}-{server}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! How many servers each pool has now, on the way to what the resource says. Pure.
 //!
-//! New servers are added at once. A server leaves alone, the last of its pool first, and only when
+//! New servers are added at once, with empty volumes: one that left long ago must not come back with
+//! what it held then, for the others have removed it. A server leaves alone, the last of its pool first, and only when
 //! nothing relies on it any more.
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 
 use super::build::Sizes;
+use super::dereference::Found;
 use super::names;
 use super::observe::Observed;
 use super::validate::{ValidCluster, ValidPool};
@@ -29,6 +31,8 @@ pub struct Plan {
     pub forget: Vec<String>,
     /// Servers that must not be evacuated any more.
     pub keep: Vec<String>,
+    /// Claims of servers that left, whose names are needed again.
+    pub clear: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,18 +56,22 @@ pub enum Next {
     },
 }
 
-pub fn plan(
-    cluster: &ValidCluster,
-    stateful_sets: &BTreeMap<String, StatefulSet>,
-    observed: &Observed,
-) -> Plan {
+pub fn plan(cluster: &ValidCluster, found: &Found, observed: &Observed) -> Plan {
+    let mut clear = Vec::new();
     let mut sizes = Sizes::new();
     let mut leaving = None;
     let mut grows = false;
     for pool in &cluster.pools {
-        let has = servers_of(pool, stateful_sets);
+        let has = servers_of(pool, &found.stateful_sets);
         grows |= has.is_some_and(|has| pool.replicas > has);
         let size = has.unwrap_or(pool.replicas).max(pool.replicas);
+        let old = old_claims(pool, has.unwrap_or(size), found);
+        if !old.is_empty() {
+            let left = old.iter().filter(|server| has_left(server, observed));
+            clear.extend(left.map(|server| names::claim(server)));
+            sizes.insert(pool.name.clone(), has.unwrap_or(size));
+            continue;
+        }
         if size > pool.replicas && leaving.is_none() {
             leaving = Some((pool, size));
         }
@@ -95,6 +103,7 @@ pub fn plan(
     Plan {
         forget: forgotten(cluster, &sizes, observed),
         keep: kept(observed, leaving.as_deref()),
+        clear,
         sizes,
         next,
     }
@@ -138,6 +147,21 @@ fn servers_of(pool: &ValidPool, stateful_sets: &BTreeMap<String, StatefulSet>) -
     let noted = noted.and_then(|noted| noted.parse().ok());
     let running = set.spec.as_ref().and_then(|spec| spec.replicas);
     noted.or_else(|| running.and_then(|running| running.try_into().ok()))
+}
+
+/// Servers to be added whose claims are still there from before they left.
+fn old_claims(pool: &ValidPool, has: u16, found: &Found) -> Vec<String> {
+    let added = (has..pool.replicas).map(|ordinal| names::server(&pool.stateful_set, ordinal));
+    added
+        .filter(|server| found.claims.contains_key(&names::claim(server)))
+        .collect()
+}
+
+/// Whether the brokers say that they count on the server no longer.
+fn has_left(server: &str, observed: &Observed) -> bool {
+    observed.meta_leader.is_some()
+        && !observed.reliance.contains_key(server)
+        && !observed.offline.iter().any(|offline| offline == server)
 }
 
 /// Servers of this cluster that are away for good and still counted.

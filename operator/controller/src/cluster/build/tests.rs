@@ -29,7 +29,7 @@ fn fixture(name: &str) -> Cluster {
 }
 
 /// Keys that are the same in every run.
-fn found() -> Found {
+pub fn found() -> Found {
     let seed = std::sync::atomic::AtomicU8::new(0);
     let environment = Environment::new(
         || Timestamp::UNIX_EPOCH,

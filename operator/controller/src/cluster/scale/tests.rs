@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use kube::api::ObjectMeta;
 
+use super::super::build::tests::found;
+use super::super::dereference::Found;
 use super::super::observe::{Observed, Reliance};
 use super::super::validate::{ValidCluster, ValidPool};
 use super::{Next, SERVERS_ANNOTATION, plan};
@@ -40,7 +42,8 @@ fn cluster(replicas: u16) -> ValidCluster {
 }
 
 /// A StatefulSet that has so many servers, of which so many run.
-fn has(servers: u16, running: i32) -> BTreeMap<String, StatefulSet> {
+fn has(servers: u16, running: i32) -> Found {
+    let mut found = found();
     let noted = (SERVERS_ANNOTATION.to_owned(), servers.to_string());
     let set = StatefulSet {
         metadata: ObjectMeta {
@@ -53,7 +56,8 @@ fn has(servers: u16, running: i32) -> BTreeMap<String, StatefulSet> {
         }),
         ..StatefulSet::default()
     };
-    BTreeMap::from([("shop".to_owned(), set)])
+    found.stateful_sets.insert("shop".to_owned(), set);
+    found
 }
 
 fn observed(server: &str, reliance: Reliance) -> Observed {
@@ -80,10 +84,41 @@ fn size(plan: &super::Plan) -> u16 {
 
 #[test]
 fn new_servers_are_added_at_once() {
-    let created = plan(&cluster(3), &BTreeMap::new(), &Observed::default());
+    let created = plan(&cluster(3), &found(), &Observed::default());
     assert_eq!((size(&created), created.next), (3, Next::Nothing));
     let grown = plan(&cluster(5), &has(3, 3), &Observed::default());
     assert_eq!((size(&grown), grown.next), (5, Next::Growing));
+}
+
+#[test]
+fn a_server_that_left_comes_back_with_an_empty_volume() {
+    let mut found = has(3, 3);
+    found
+        .claims
+        .insert("data-shop-4".to_owned(), Default::default());
+    let mut observed = Observed::default();
+    // As long as nobody knows whether the others have removed it, nothing is done.
+    let unknown = plan(&cluster(5), &found, &observed);
+    assert_eq!((size(&unknown), unknown.clear), (3, Vec::new()));
+    observed.meta_leader = Some("shop-0".into());
+    observed.offline = vec!["shop-4".into()];
+    let counted = plan(&cluster(5), &found, &observed);
+    assert_eq!((size(&counted), counted.clear), (3, Vec::new()));
+    observed.offline.clear();
+    let left = plan(&cluster(5), &found, &observed);
+    assert_eq!(
+        (size(&left), left.clear),
+        (3, vec!["data-shop-4".to_owned()])
+    );
+    assert_eq!(left.next, Next::Growing);
+    found.claims.clear();
+    assert_eq!(size(&plan(&cluster(5), &found, &observed)), 5);
+    // A StatefulSet that was deleted is made again with the volumes that it had.
+    found
+        .claims
+        .insert("data-shop-4".to_owned(), Default::default());
+    found.stateful_sets.clear();
+    assert_eq!(size(&plan(&cluster(5), &found, &observed)), 5);
 }
 
 #[test]
