@@ -7,6 +7,7 @@
 //!
 //! Start with [`Wal::open`], [`Wal::log`] and [`Log::append`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -58,14 +59,35 @@ pub struct Damage {
     pub len: u64,
     /// Whose records were lost; `None` when that cannot be told, so any group may be affected.
     pub groups: Option<Vec<GroupId>>,
+    /// Groups whose log was dropped since, so that nothing of it is missing.
+    pub repaired: BTreeSet<GroupId>,
+}
+
+/// What a group lost to damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    Nothing,
+    /// Records of groups that cannot be told were lost; nothing of this group is known to be
+    /// missing, but its latest entries or values may be.
+    Possible,
+    /// Entries or values of it were lost.
+    Certain,
 }
 
 impl Damage {
     /// Whether records of this group may have been lost.
     pub fn affects(&self, group: GroupId) -> bool {
+        let is_meant = |groups: &Vec<GroupId>| groups.contains(&group);
+        !self.repaired.contains(&group) && self.groups.as_ref().is_none_or(is_meant)
+    }
+
+    /// Whether any group may still miss something. Which groups there are is not known here, so
+    /// damage to unknown ones counts until [`Wal::damage_handled`].
+    fn is_open(&self) -> bool {
+        let is_missed = |group: &GroupId| !self.repaired.contains(group);
         self.groups
             .as_ref()
-            .is_none_or(|groups| groups.contains(&group))
+            .is_none_or(|groups| groups.iter().any(is_missed))
     }
 }
 
@@ -110,7 +132,8 @@ impl Wal {
         kept.map(|(id, _)| *id).collect()
     }
 
-    /// Forgets all entries and values of a group at once; durable with the next commit.
+    /// Forgets all entries and values of a group at once, and what damage took of them; durable
+    /// with the next commit.
     pub fn remove(&self, group: GroupId) -> Result<(), Error> {
         let mut shared = self.core.shared.lock();
         shared.remove(group)?;
@@ -118,15 +141,22 @@ impl Wal {
         Ok(())
     }
 
-    /// Damage found by [`Wal::open`]. The segments concerned are kept, so that a restart finds it
-    /// again, until [`Wal::damage_handled`].
+    /// Damage found by [`Wal::open`] or by a read. The segments concerned are kept, so that a
+    /// restart finds it again, until all groups concerned were removed or [`Wal::damage_handled`].
     pub fn damaged(&self) -> Vec<Damage> {
         self.core.shared.lock().damage.clone()
     }
 
+    /// What a group lost to damage.
+    pub fn loss(&self, group: GroupId) -> Loss {
+        self.core.shared.lock().loss(group)
+    }
+
     /// Says that every affected group was repaired or given up, so that damaged segments may go.
+    /// Until the entries in them are purged, see [`Wal::groups_to_checkpoint`], a restart finds the
+    /// damage again.
     pub fn damage_handled(&self) {
-        self.core.shared.lock().damage.clear();
+        self.core.shared.lock().retire_damage();
     }
 
     /// One group commit: takes the queue (up to `batch_limit_bytes`), writes it, syncs once, fires
@@ -152,8 +182,8 @@ impl Wal {
         self.core.flush_if_due(&mut self.core.writer.lock())
     }
 
-    /// When the log is larger than `size_limit_bytes`: the groups whose entries keep the oldest
-    /// segment from being reused. They should checkpoint and [`Log::purge_to`].
+    /// When the log is larger than `size_limit_bytes`, or damaged segments are to go: the groups
+    /// whose entries keep the oldest segment from being reused. They should checkpoint and [`Log::purge_to`].
     pub fn groups_to_checkpoint(&self) -> Vec<GroupId> {
         self.core.shared.lock().groups_to_checkpoint()
     }

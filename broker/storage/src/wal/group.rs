@@ -171,6 +171,12 @@ impl Group {
             .and_then(|place| place.segment())
     }
 
+    /// Whether an entry or a value was lost to damage.
+    pub(super) fn misses_some(&self) -> bool {
+        let value_is_lost = self.values.values().any(|value| value.bytes.is_none());
+        value_is_lost || self.entries.iter().any(|place| place.is_lost())
+    }
+
     /// Appends an entry with its bytes.
     pub(super) fn push(&mut self, place: Place, bytes: Bytes) {
         self.entries.push_back(place);

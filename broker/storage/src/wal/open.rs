@@ -9,11 +9,12 @@ use parking_lot::{Condvar, Mutex};
 
 use super::cache::Cache;
 use super::queue::Queue;
+use super::record::{Ending, HEADER_LEN};
 use super::recovery::{Recovered, recover};
 use super::segment::{FIRST_RECORD, Segment, Store, io as at};
 use super::shared::Shared;
 use super::writer::{Core, Writer};
-use super::{Error, GroupId, Options, Stats};
+use super::{Error, Options, Stats};
 use crate::fs::{File, FileSystem, LockGuard};
 
 const LOCK_NAME: &str = "lock";
@@ -41,6 +42,7 @@ pub(super) fn open(
     let mut recovered = recover(&mut store)?;
     settle_last_segment(&store, &mut recovered)?;
     let writer = start_writer(&store, &mut recovered, (options.now)())?;
+    continue_last_segment(&store, &recovered)?;
     let core = assemble(store, Arc::new(options), lock, recovered, writer);
     core.look_after_files(&mut core.writer.lock())?;
     Ok(core)
@@ -58,32 +60,55 @@ fn take_lock(fs: &dyn FileSystem, dir: &Path) -> Result<LockGuard, Error> {
 
 /// Others are about to build on what was read, so all of it must be durable. What is in doubt is
 /// written once more first: after a sync that failed, the kernel shows bytes that it does not have
-/// on the disk, and calls them clean. The rest of the file is given back: it is never written
-/// again.
+/// on the disk, and calls them clean. The rest of the file is given back, behind a mark that says
+/// so: it is never written again.
 fn settle_last_segment(store: &Store, recovered: &mut Recovered) -> Result<(), Error> {
-    let number = recovered.last;
-    let Some(segment) = recovered.segments.0.get_mut(&number) else {
+    let Some((&number, segment)) = recovered.segments.0.last_key_value() else {
         return Ok(());
     };
     let path = store.path(number);
-    let end = u64::from(recovered.last_end);
-    if segment.entries + segment.values > 0 && end < segment.size {
-        segment.file.set_len(end).map_err(at("cut", &path))?;
-        segment.size = end;
-    }
     let (start, doubtful) = std::mem::take(&mut recovered.doubtful);
     segment
         .file
         .write_all_at(&doubtful, u64::from(start))
         .map_err(at("write", &path))?;
-    segment.file.sync_data().map_err(at("sync", &path))
+    segment.file.sync_data().map_err(at("sync", &path))?;
+    let closed = u64::from(recovered.last_end) + HEADER_LEN as u64;
+    recovered.may_close &= closed <= segment.size;
+    if !recovered.may_close {
+        return Ok(());
+    }
+    let file = segment.file.clone();
+    store.end_segment(&*file, number, recovered.last_end, Ending::Closed)?;
+    if let Some(segment) = recovered.segments.0.get_mut(&number)
+        && segment.entries + segment.values > 0
+    {
+        file.set_len(closed).map_err(at("cut", &path))?;
+        file.sync_data().map_err(at("sync", &path))?;
+        segment.size = closed;
+    }
+    Ok(())
+}
+
+/// Has the segment before the new one say that there is one behind it.
+fn continue_last_segment(store: &Store, recovered: &Recovered) -> Result<(), Error> {
+    let before = recovered.segments.0.range(..recovered.last + 1).next_back();
+    match before {
+        Some((number, segment)) if recovered.may_close => store.end_segment(
+            &*segment.file,
+            *number,
+            recovered.last_end,
+            Ending::Continued,
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// A new segment for every run, so that what a crash left behind the end is never read again.
 fn start_writer(store: &Store, recovered: &mut Recovered, now: Duration) -> Result<Writer, Error> {
     let (file, size) = first_file(store)?;
     let number = recovered.last + 1;
-    store.start_segment(&*file, number, recovered.last_end)?;
+    store.start_segment(&*file, number, size, recovered.last_end)?;
     let segment = Segment {
         file: file.clone(),
         size: u64::from(size),
@@ -125,15 +150,12 @@ fn assemble(
     recovered: Recovered,
     writer: Writer,
 ) -> Core {
-    let without_floor = |(id, group): (&GroupId, &super::group::Group)| {
-        (!group.is_fresh() && !group.has_floor()).then_some(*id)
-    };
-    let unrecorded: Vec<GroupId> = recovered.groups.iter().filter_map(without_floor).collect();
-    let mut shared = Shared {
+    let shared = Shared {
         options: options.clone(),
         groups: recovered.groups,
         segments: recovered.segments,
         damage: recovered.damage,
+        retire_to: 0,
         queue: Queue::default(),
         cache: Cache::default(),
         stats: Stats::default(),
@@ -146,10 +168,6 @@ fn assemble(
         closed: false,
         failed: None,
     };
-    // Only damage can have taken the record of a first index.
-    for id in unrecorded {
-        shared.queue_floor(id);
-    }
     Core {
         shared: Mutex::new(shared),
         writer: Mutex::new(writer),

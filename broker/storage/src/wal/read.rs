@@ -61,12 +61,16 @@ pub(super) fn read(
             result => return result.map(|()| entries),
         }
         // A segment may be reused while it is read, but then the entry is not there any more.
-        let shared = core.shared.lock();
+        let mut shared = core.shared.lock();
         let now = shared
             .groups
             .get(&group)
             .and_then(|group| group.place(range.start));
         if places.first().is_some_and(|place| *place == now) {
+            if let Some((place, segment)) = now.and_then(|at| Some((at, at.segment()?))) {
+                let len = record_len(place.body_len()) as u64;
+                shared.note_damage(group, segment, place.offset(), len);
+            }
             break;
         }
     }
@@ -121,11 +125,11 @@ fn fetch_span(
     entries: &mut Vec<Bytes>,
 ) -> Result<(), Error> {
     let mut bytes = vec![0; (span.end - span.start) as usize];
-    let path = core.store.path(span.segment);
     let damaged = |at: usize| Error::Damaged {
         group,
         index: first + at as u64,
     };
+    let path = core.store.path(span.segment);
     if let Err(error) = read_exact_at(&*span.file, &mut bytes, span.start) {
         let short = error.kind() == std::io::ErrorKind::UnexpectedEof;
         return Err(if short {

@@ -33,8 +33,19 @@ pub(super) enum Kind {
     Value = 4,
     /// The group is gone.
     Remove = 5,
-    /// Nothing but `synced_to`; the next record is written over it.
+    /// Nothing but `synced_to`; the next record is written over it. `key` is an [`Ending`].
     Mark = 6,
+}
+
+/// What a mark behind the last record says of the rest of the segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Nothing followed when it was written.
+    Open = 0,
+    /// Nothing will follow: the file was shortened to end with this mark.
+    Closed = 1,
+    /// The log goes on in the next segment.
+    Continued = 2,
 }
 
 /// What the checksums of one segment start from.
@@ -64,6 +75,13 @@ impl Kind {
             Kind::Mark,
         ];
         kinds.into_iter().find(|kind| *kind as u8 == byte)
+    }
+}
+
+impl Ending {
+    pub(super) fn from_byte(byte: u8) -> Option<Ending> {
+        let endings = [Ending::Open, Ending::Closed, Ending::Continued];
+        endings.into_iter().find(|ending| *ending as u8 == byte)
     }
 }
 
@@ -127,6 +145,39 @@ pub(super) fn decode(seed: Seed, bytes: &[u8]) -> Option<Header> {
     })
 }
 
+/// The header at the start of `bytes` if exactly one of its bits is wrong. It tells whose record
+/// was damaged and how long it is; what it stood for counts as lost.
+pub(super) fn decode_one_bit_off(seed: Seed, bytes: &[u8]) -> Option<Header> {
+    let mut header: [u8; HEADER_LEN] = bytes.get(..HEADER_LEN)?.try_into().ok()?;
+    if header == [0; HEADER_LEN] {
+        return None;
+    }
+    for bit in 0..HEADER_LEN * 8 {
+        header[bit / 8] ^= 1 << (bit % 8);
+        if let Some(found) = decode(seed, &header) {
+            return Some(found);
+        }
+        header[bit / 8] ^= 1 << (bit % 8);
+    }
+    None
+}
+
+/// A mark with room for nothing else, to be written at `end`.
+pub(super) fn mark(seed: Seed, end: u32, ending: Ending) -> Vec<u8> {
+    let header = Header {
+        kind: Kind::Mark,
+        key: ending as u8,
+        group: GroupId(0),
+        index: 0,
+        body_len: 0,
+        body_crc: 0,
+        synced_to: end,
+    };
+    let mut bytes = Vec::with_capacity(HEADER_LEN);
+    encode(&mut bytes, seed, &header, &[]);
+    bytes
+}
+
 /// The `u32` at an offset that the caller knows to be inside.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
@@ -187,7 +238,26 @@ mod tests {
         for bit in 0..HEADER_LEN * 8 {
             out[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(decode(seed, &out), None, "bit={bit}");
+            let found = decode_one_bit_off(seed, &out).unwrap();
+            assert_eq!(
+                (found.kind, found.group, found.index),
+                (Kind::First, GroupId(7), 9)
+            );
             out[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn more_than_one_flipped_bit_names_nobody() {
+        let seed = Seed::new(1, 2);
+        let mut out = Vec::new();
+        encode(&mut out, seed, &header(Kind::First), b"");
+        for bit in 1..HEADER_LEN * 8 {
+            out[0] ^= 1;
+            out[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode_one_bit_off(seed, &out), None, "bit={bit}");
+            out[bit / 8] ^= 1 << (bit % 8);
+            out[0] ^= 1;
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Rebuilds the groups from the segment files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::group::{Group, MAX_SEGMENT, Place, Releases, Value};
-use super::record::{Header, Kind, Seed};
+use super::record::{Ending, Header, Kind, Seed};
 use super::scan::{Item, Scan, scan};
 use super::segment::{FIRST_RECORD, Segment, SegmentHeader, Segments, Store, io};
 use super::{Damage, Error, GroupId, record};
@@ -26,10 +26,12 @@ pub(super) struct Recovered {
     pub damage: Vec<Damage>,
     /// Number of the last segment, 0 if there is none.
     pub last: u32,
-    /// Where the last segment ends.
+    /// Where the last segment ends, or ended before it was cut short.
     pub last_end: u32,
     /// What was read from it but may never have been durable, and where it starts.
     pub doubtful: (u32, Vec<u8>),
+    /// Whether the last segment is as it was left, so that it may be shortened to what it holds.
+    pub may_close: bool,
 }
 
 /// A segment file that was opened but not scanned.
@@ -54,12 +56,14 @@ pub(super) fn recover(store: &mut Store) -> Result<Recovered, Error> {
             .map(|header| header.previous_end);
         recovered.read_segment(store, segment, known_end, next.is_none())?;
     }
+    recovered.note_lost_beginnings();
     for damage in &recovered.damage {
         let Damage {
             segment,
             offset,
             len,
             groups,
+            ..
         } = damage;
         tracing::warn!(
             segment,
@@ -132,13 +136,20 @@ impl Recovered {
             return;
         }
         for missing in self.last + 1..number {
-            let segment = u64::from(missing);
-            self.damage.push(Damage {
-                segment,
-                offset: 0,
-                len: 0,
-                groups: None,
-            });
+            self.note_damage(missing, 0, 0, None);
+        }
+    }
+
+    /// Only damage can have taken the record of where a log begins: what came before the first
+    /// entry that is left may be missing.
+    fn note_lost_beginnings(&mut self) {
+        let lost = |(id, group): (&GroupId, &Group)| {
+            (!group.is_fresh() && !group.has_floor()).then_some(*id)
+        };
+        let lost: Vec<GroupId> = self.groups.iter().filter_map(lost).collect();
+        let oldest = self.segments.0.keys().next().copied().unwrap_or_default();
+        for group in lost {
+            self.note_damage(oldest, 0, 0, Some(group));
         }
     }
 
@@ -154,19 +165,19 @@ impl Recovered {
         read_exact_at(&*found.file, &mut bytes, 0).map_err(io("read", &path))?;
         if found.header.is_none() {
             // The block holds no record, so no group lost anything by it.
-            let groups = Some(Vec::new());
-            let (segment, len) = (u64::from(found.number), u64::from(FIRST_RECORD));
             self.damage.push(Damage {
-                segment,
+                segment: u64::from(found.number),
                 offset: 0,
-                len,
-                groups,
+                len: u64::from(FIRST_RECORD),
+                groups: Some(Vec::new()),
+                repaired: BTreeSet::new(),
             });
         }
         let Scan {
             items,
             synced_to,
             end,
+            ending,
         } = scan(&bytes, store.seed(found.number), known_end, last);
         let (file, size) = (found.file.clone(), found.size);
         let segment = Segment {
@@ -184,9 +195,35 @@ impl Recovered {
         self.last_end = end;
         if last {
             let start = synced_to.min(end);
-            self.doubtful = (start, bytes[start as usize..end as usize].to_vec());
+            let doubtful = bytes.get(start as usize..end as usize);
+            self.doubtful = (start, doubtful.unwrap_or_default().to_vec());
+            self.note_cut(store, found, ending);
         }
         Ok(())
+    }
+
+    /// A torn write leaves a file of its full length, so a shorter one was cut, and what was behind
+    /// the cut may have been acknowledged. Not where a mark says that there was nothing.
+    fn note_cut(&mut self, store: &Store, found: &Found, ending: Option<Ending>) {
+        self.may_close = false;
+        if ending == Some(Ending::Continued) {
+            self.note_damage(found.number + 1, 0, 0, None);
+            // The number stays free, so that the gap is found again.
+            self.last = found.number + 1;
+            return;
+        }
+        let full = match found.header {
+            Some(header) => header.size,
+            None => store.segment_size,
+        };
+        if found.size >= u64::from(full) || ending.is_some() {
+            self.may_close = true;
+            return;
+        }
+        let len = u64::from(full) - found.size;
+        self.note_damage(found.number, found.size as u32, len, None);
+        // The next segment says how long this one should be, so that the cut is found again.
+        self.last_end = full;
     }
 
     fn replay(&mut self, segment: u32, item: Item, bytes: &[u8]) {
@@ -213,6 +250,7 @@ impl Recovered {
             offset,
             len,
             groups,
+            repaired: BTreeSet::new(),
         });
     }
 
@@ -243,6 +281,10 @@ impl Recovered {
             Kind::Remove => {
                 group.clear(&mut releases);
                 self.groups.remove(&header.group);
+                // What was lost of it before is not missed any more.
+                for damage in &mut self.damage {
+                    damage.repaired.insert(header.group);
+                }
             }
             // The scan leaves marks out.
             Kind::Mark => {}

@@ -5,7 +5,7 @@
 //! after it was being written when the machine stopped; it was never acknowledged, and the
 //! segment ends there.
 
-use super::record::{self, ALIGN, HEADER_LEN, Header, Kind, Seed};
+use super::record::{self, ALIGN, Ending, HEADER_LEN, Header, Kind, Seed};
 use super::segment::FIRST_RECORD;
 
 /// No record starts where this many zeros are, nor shortly before their end: most of the unused
@@ -19,7 +19,7 @@ pub(super) enum Item {
         offset: u32,
         header: Header,
     },
-    /// The header is fine, the body is not.
+    /// The header tells whose record it is; the rest cannot be trusted.
     BadBody {
         offset: u32,
         header: Header,
@@ -38,6 +38,9 @@ pub(super) struct Scan {
     pub synced_to: u32,
     /// Where the last record ends.
     pub end: u32,
+    /// What the mark right behind the last record says. Such a mark is gone as soon as anything
+    /// is written behind that record, so nothing durable is missing there.
+    pub ending: Option<Ending>,
 }
 
 impl Item {
@@ -63,7 +66,11 @@ impl Item {
 /// which is the last one written when `last`.
 pub(super) fn scan(bytes: &[u8], seed: Seed, known_end: Option<u32>, last: bool) -> Scan {
     let limit = known_end.unwrap_or(u32::MAX).min(bytes.len() as u32);
-    let (mut items, synced_to) = find_records(&bytes[..limit as usize], seed);
+    let Found {
+        mut items,
+        synced_to,
+        mark,
+    } = find_records(&bytes[..limit as usize], seed);
     if let Some(end) = known_end {
         // What the file itself is too short for is missing as well.
         if end > limit {
@@ -76,6 +83,7 @@ pub(super) fn scan(bytes: &[u8], seed: Seed, known_end: Option<u32>, last: bool)
             items,
             synced_to: end,
             end,
+            ending: None,
         };
     }
     if last {
@@ -88,10 +96,12 @@ pub(super) fn scan(bytes: &[u8], seed: Seed, known_end: Option<u32>, last: bool)
         items.pop();
     }
     let end = items.last().map_or(FIRST_RECORD, Item::end);
+    let ending = mark.and_then(|(at, ending)| (at == end).then_some(ending));
     Scan {
         items,
         synced_to,
         end,
+        ending,
     }
 }
 
@@ -107,10 +117,19 @@ fn cut(items: &mut Vec<Item>, first_torn: usize, synced_to: u32) {
     }
 }
 
-/// All stretches in order, and the largest durable offset that any record vouches for.
-fn find_records(bytes: &[u8], seed: Seed) -> (Vec<Item>, u32) {
+/// All stretches in order.
+struct Found {
+    items: Vec<Item>,
+    /// The largest durable offset that any record vouches for.
+    synced_to: u32,
+    /// The last mark.
+    mark: Option<(u32, Ending)>,
+}
+
+fn find_records(bytes: &[u8], seed: Seed) -> Found {
     let mut items = Vec::new();
     let mut synced_to = FIRST_RECORD;
+    let mut mark = None;
     let mut at = FIRST_RECORD as usize;
     while at < bytes.len() {
         match header_at(bytes, seed, at) {
@@ -121,6 +140,17 @@ fn find_records(bytes: &[u8], seed: Seed) -> (Vec<Item>, u32) {
             }
             other => {
                 synced_to = synced_to.max(other.map_or(0, |mark| mark.synced_to));
+                let here = other.filter(|mark| mark.synced_to as usize == at);
+                if let Some(ending) = here.and_then(|mark| Ending::from_byte(mark.key)) {
+                    mark = Some((at as u32, ending));
+                } else if other.is_none()
+                    && let Some(header) = damaged_header_at(bytes, seed, at)
+                {
+                    let offset = at as u32;
+                    items.push(Item::BadBody { offset, header });
+                    at += record::record_len(header.body_len as usize);
+                    continue;
+                }
                 let next = next_record(bytes, seed, at);
                 items.push(Item::Bad {
                     offset: at as u32,
@@ -130,7 +160,11 @@ fn find_records(bytes: &[u8], seed: Seed) -> (Vec<Item>, u32) {
             }
         }
     }
-    (items, synced_to)
+    Found {
+        items,
+        synced_to,
+        mark,
+    }
 }
 
 fn record_item(bytes: &[u8], seed: Seed, at: usize, header: Header) -> Item {
@@ -163,6 +197,20 @@ fn header_at(bytes: &[u8], seed: Seed, at: usize) -> Option<Header> {
     let header = record::decode(seed, &bytes[at..])?;
     let fits = record::record_len(header.body_len as usize) <= bytes.len() - at;
     (fits && header.synced_to as usize <= at).then_some(header)
+}
+
+/// What the header at `at` was before one of its bits flipped. Only believed where another record
+/// or the unused rest begins right behind it.
+fn damaged_header_at(bytes: &[u8], seed: Seed, at: usize) -> Option<Header> {
+    let header = record::decode_one_bit_off(seed, &bytes[at..])?;
+    let len = record::record_len(header.body_len as usize);
+    let fits = len <= bytes.len() - at && header.synced_to as usize <= at;
+    if !fits || header.kind == Kind::Mark {
+        return None;
+    }
+    let next = &bytes[at + len..];
+    let goes_on = header_at(bytes, seed, at + len).is_some();
+    (goes_on || next.iter().take(HEADER_LEN).all(|byte| *byte == 0)).then_some(header)
 }
 
 #[cfg(test)]

@@ -11,14 +11,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Error;
-use super::record::{Seed, u32_at, u64_at};
+use super::record::{self, Ending, Seed, u32_at, u64_at};
 use crate::fs::{File, FileSystem, OpenMode};
 
 /// Records start here: the header has the first block for itself, so no later write touches it.
 pub(super) const FIRST_RECORD: u32 = 4096;
 
 const MAGIC: &[u8; 8] = b"weir wal";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The format before segments knew their own size.
+const VERSION_WITHOUT_SIZE: u32 = 1;
 const HEADER_LEN: usize = 40;
 const SPARE_NAME: &str = "spare.tmp";
 
@@ -37,6 +39,8 @@ pub(super) struct SegmentHeader {
     pub number: u64,
     /// Where the last record of the segment before this one ends.
     pub previous_end: u32,
+    /// Length of the file as it was reserved, in bytes; 0 if that was not written down.
+    pub size: u32,
 }
 
 /// What keeps a segment file from being reused.
@@ -71,8 +75,9 @@ impl SegmentHeader {
         bytes[12..16].copy_from_slice(&self.previous_end.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.store_id.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.number.to_le_bytes());
-        let checksum = crc32fast::hash(&bytes[..32]);
-        bytes[32..36].copy_from_slice(&checksum.to_le_bytes());
+        bytes[32..36].copy_from_slice(&self.size.to_le_bytes());
+        let checksum = crc32fast::hash(&bytes[..36]);
+        bytes[36..40].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
@@ -81,11 +86,16 @@ impl SegmentHeader {
         let Some(bytes) = bytes.get(..HEADER_LEN) else {
             return Ok(None);
         };
-        if &bytes[..8] != MAGIC || crc32fast::hash(&bytes[..32]) != u32_at(bytes, 32) {
+        let version = u32_at(bytes, 8);
+        let fields = if version == VERSION_WITHOUT_SIZE {
+            32
+        } else {
+            36
+        };
+        if &bytes[..8] != MAGIC || crc32fast::hash(&bytes[..fields]) != u32_at(bytes, fields) {
             return Ok(None);
         }
-        let version = u32_at(bytes, 8);
-        if version != VERSION {
+        if version != VERSION && version != VERSION_WITHOUT_SIZE {
             let reason = format!("format version {version}, this program knows {VERSION}");
             return Err(Error::Unusable {
                 path: path.to_owned(),
@@ -96,6 +106,11 @@ impl SegmentHeader {
             store_id: u64_at(bytes, 16),
             number: u64_at(bytes, 24),
             previous_end: u32_at(bytes, 12),
+            size: if version == VERSION {
+                u32_at(bytes, 32)
+            } else {
+                0
+            },
         }))
     }
 }
@@ -140,6 +155,7 @@ impl Store {
         &self,
         spare: &dyn File,
         number: u32,
+        size: u32,
         previous_end: u32,
     ) -> Result<(), Error> {
         let (from, to) = (self.dir.join(SPARE_NAME), self.path(number));
@@ -147,6 +163,7 @@ impl Store {
             store_id: self.store_id,
             number: u64::from(number),
             previous_end,
+            size,
         };
         spare
             .write_all_at(&header.encode(), 0)
@@ -154,6 +171,21 @@ impl Store {
         spare.sync_data().map_err(io("sync", &from))?;
         self.fs.rename(&from, &to).map_err(io("rename", &from))?;
         self.sync_dir()
+    }
+
+    /// Writes durably behind the last record of a segment how it ends.
+    pub(super) fn end_segment(
+        &self,
+        file: &dyn File,
+        number: u32,
+        end: u32,
+        ending: Ending,
+    ) -> Result<(), Error> {
+        let path = self.path(number);
+        let mark = record::mark(self.seed(number), end, ending);
+        file.write_all_at(&mark, u64::from(end))
+            .map_err(io("write", &path))?;
+        file.sync_data().map_err(io("sync", &path))
     }
 
     /// Makes a segment nobody needs the spare.
@@ -263,11 +295,12 @@ mod tests {
             store_id: 5,
             number: 6,
             previous_end: 7,
+            size: 8,
         };
         let mut bytes = header.encode();
         let path = Path::new("x.log");
         assert_eq!(SegmentHeader::decode(&bytes, path).unwrap(), Some(header));
-        for bit in 0..36 * 8 {
+        for bit in 0..40 * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
                 SegmentHeader::decode(&bytes, path).unwrap(),
@@ -284,12 +317,30 @@ mod tests {
             store_id: 5,
             number: 6,
             previous_end: 7,
+            size: 8,
         }
         .encode();
-        bytes[8] = 2;
+        bytes[8] = 3;
+        let checksum = crc32fast::hash(&bytes[..36]);
+        bytes[36..40].copy_from_slice(&checksum.to_le_bytes());
+        let error = SegmentHeader::decode(&bytes, Path::new("x.log")).unwrap_err();
+        assert!(error.to_string().contains("format version 3"), "{error}");
+    }
+
+    #[test]
+    fn a_header_that_does_not_know_its_size_is_read() {
+        let header = SegmentHeader {
+            store_id: 5,
+            number: 6,
+            previous_end: 7,
+            size: 0,
+        };
+        let mut bytes = header.encode();
+        bytes[8] = 1;
         let checksum = crc32fast::hash(&bytes[..32]);
         bytes[32..36].copy_from_slice(&checksum.to_le_bytes());
-        let error = SegmentHeader::decode(&bytes, Path::new("x.log")).unwrap_err();
-        assert!(error.to_string().contains("format version 2"), "{error}");
+        bytes[36..40].fill(0);
+        let read = SegmentHeader::decode(&bytes, Path::new("x.log")).unwrap();
+        assert_eq!(read, Some(header));
     }
 }

@@ -1,7 +1,7 @@
 //! The part of the log that appenders, readers and the writer share under one lock. Nothing here
 //! touches a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,16 +11,21 @@ use super::group::{Group, Place, Releases, Value};
 use super::queue::{Done, Pending, Queue};
 use super::record::{Kind, record_len};
 use super::segment::{Release, Segments};
-use super::{Damage, Error, GroupId, Options, Stats};
+use super::{Damage, Error, GroupId, Loss, Options, Stats};
 
 /// Kept free for values, truncations and purges when the disk is full: they make room.
 const RESERVE_BYTES: u64 = 1 << 20;
+
+/// Damage noted by reads at most: what is known by then has every group concerned rebuilt.
+const MAX_DAMAGE: usize = 4096;
 
 pub(super) struct Shared {
     pub options: Arc<Options>,
     pub groups: BTreeMap<GroupId, Group>,
     pub segments: Segments,
     pub damage: Vec<Damage>,
+    /// The last segment with damage that was handled: segments up to it should go.
+    pub retire_to: u32,
     pub queue: Queue,
     pub cache: Cache,
     pub stats: Stats,
@@ -190,15 +195,27 @@ impl Shared {
     pub(super) fn remove(&mut self, id: GroupId) -> Result<(), Error> {
         self.check_open()?;
         let Some(mut group) = self.groups.remove(&id) else {
+            // Perhaps all of it was lost.
+            if self.damage.iter().any(|damage| damage.affects(id)) {
+                self.queue_removal(id, Releases::default());
+            }
             return Ok(());
         };
         let mut releases = Releases::default();
         self.cache.forget(group.clear(&mut releases));
+        self.queue_removal(id, releases);
+        Ok(())
+    }
+
+    fn queue_removal(&mut self, id: GroupId, releases: Releases) {
         self.push(Pending {
             releases,
             ..Pending::new(Kind::Remove, id, 0)
         });
-        Ok(())
+        for damage in &mut self.damage {
+            damage.repaired.insert(id);
+        }
+        self.damage.retain(Damage::is_open);
     }
 
     /// Queues everything in a segment that is still the latest, so that the file can go.
@@ -306,13 +323,49 @@ impl Shared {
             .map_or((0, 0), |group| (group.first(), group.next()))
     }
 
+    pub(super) fn loss(&self, id: GroupId) -> Loss {
+        let mut affecting = self.damage.iter().filter(|damage| damage.affects(id));
+        if affecting.clone().any(|damage| damage.groups.is_some()) {
+            return Loss::Certain;
+        }
+        let misses_some = || self.groups.get(&id).is_some_and(Group::misses_some);
+        match affecting.next() {
+            Some(_) if misses_some() => Loss::Certain,
+            Some(_) => Loss::Possible,
+            None => Loss::Nothing,
+        }
+    }
+
+    /// Damage seen by a read.
+    pub(super) fn note_damage(&mut self, id: GroupId, segment: u32, offset: u32, len: u64) {
+        let (segment, offset) = (u64::from(segment), u64::from(offset));
+        let known = |damage: &Damage| (damage.segment, damage.offset) == (segment, offset);
+        if self.damage.iter().any(known) || self.damage.len() >= MAX_DAMAGE {
+            return;
+        }
+        tracing::error!(group = %id, segment, offset, "the write-ahead log is damaged");
+        self.damage.push(Damage {
+            segment,
+            offset,
+            len,
+            groups: Some(vec![id]),
+            repaired: BTreeSet::new(),
+        });
+    }
+
+    pub(super) fn retire_damage(&mut self) {
+        let damaged = self.damage.drain(..).map(|damage| damage.segment as u32);
+        self.retire_to = damaged.fold(self.retire_to, u32::max);
+    }
+
     /// The groups with entries in the oldest segment, when it should be given up.
     pub(super) fn groups_to_checkpoint(&self) -> Vec<GroupId> {
+        let oldest = self.segments.0.keys().next().copied().unwrap_or(u32::MAX);
         let pressed = self.full || self.segments.size() > self.options.size_limit_bytes;
-        let Some(oldest) = self.segments.0.keys().next().filter(|_| pressed) else {
+        if !pressed && oldest > self.retire_to {
             return Vec::new();
-        };
-        let holds = |group: &Group| group.oldest_segment() == Some(*oldest);
+        }
+        let holds = |group: &Group| group.oldest_segment() == Some(oldest);
         self.groups
             .iter()
             .filter(|(_, group)| holds(group))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::group::MAX_SEGMENT;
+use super::record::Ending;
 use super::segment::{FIRST_RECORD, Segment};
 use super::writer::{Core, RETRY_INTERVAL, Writer};
 use super::{Damage, Error};
@@ -33,7 +34,13 @@ impl Core {
                 reason,
             });
         }
-        self.store.start_segment(&*spare, number, writer.head)?;
+        let size = self.store.segment_size;
+        self.store
+            .start_segment(&*spare, number, size, writer.head)?;
+        // Before anything is in the next segment this one says that there is one.
+        let end = writer.head;
+        self.store
+            .end_segment(&*writer.file, writer.number, end, Ending::Continued)?;
         writer.file = spare.clone();
         writer.number = number;
         writer.size = self.store.segment_size;
@@ -77,8 +84,11 @@ impl Core {
         };
         let number = *oldest.key();
         let segment = oldest.get_mut();
+        // A missing segment is noticed by the one before it.
         let damaged = |damage: &Damage| {
-            damage.segment == u64::from(number) && damage.groups != Some(Vec::new())
+            let here = damage.segment == u64::from(number);
+            let behind = damage.segment == u64::from(number) + 1 && damage.len == 0;
+            (here || behind) && damage.groups != Some(Vec::new())
         };
         if number == active || segment.entries > 0 || shared.damage.iter().any(damaged) {
             return Oldest::Needed;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::queue::{Batch, Pending, Taken};
-use super::record::{self, HEADER_LEN, Header, Kind};
+use super::record::{self, Ending, HEADER_LEN, Header};
 use super::segment::{Store, io};
 use super::shared::Shared;
-use super::{Error, GroupId, Options, SyncPolicy};
+use super::{Error, Options, SyncPolicy};
 use crate::fs::{File, LockGuard};
 
 /// How long the writer waits before it asks a full disk for room again.
@@ -47,6 +47,10 @@ pub(super) struct Writer {
 impl Core {
     /// One group commit, then upkeep; `true` if it got anything done.
     pub(super) fn commit(&self, writer: &mut Writer) -> bool {
+        if self.shared.lock().failed.is_some() {
+            // Files that are given up now could leave a gap that a restart takes for damage.
+            return false;
+        }
         let committed = match self.take_batch(writer) {
             Ok(Some(batch)) => self.write_batch(writer, batch),
             Ok(None) => Ok(false),
@@ -209,20 +213,11 @@ impl Core {
     /// later damage to the last batch is not taken for a torn write. Not synced; it reaches the
     /// disk in its own time.
     pub(super) fn mark_end(&self, writer: &Writer) -> Result<(), Error> {
-        if !self.shared.lock().queue.is_empty() || writer.room() < HEADER_LEN as u64 {
+        if !self.shared.lock().queue.is_empty() {
             return Ok(());
         }
-        let header = Header {
-            kind: Kind::Mark,
-            key: 0,
-            group: GroupId(0),
-            index: 0,
-            body_len: 0,
-            body_crc: 0,
-            synced_to: writer.head,
-        };
-        let mut bytes = Vec::with_capacity(HEADER_LEN);
-        record::encode(&mut bytes, self.store.seed(writer.number), &header, &[]);
+        let seed = self.store.seed(writer.number);
+        let bytes = record::mark(seed, writer.head, Ending::Open);
         let written = writer.file.write_all_at(&bytes, u64::from(writer.head));
         written.map_err(io("write", &self.store.path(writer.number)))
     }
@@ -245,9 +240,10 @@ impl Core {
 }
 
 impl Writer {
-    /// Bytes left in the segment.
+    /// Bytes left in the segment for records; there is always room for a mark behind them.
     pub(super) fn room(&self) -> u64 {
-        u64::from(self.size.saturating_sub(self.head))
+        let used = u64::from(self.head) + HEADER_LEN as u64;
+        u64::from(self.size).saturating_sub(used)
     }
 }
 

@@ -113,8 +113,11 @@ fn damage_before_the_last_batch_is_located_and_what_follows_is_found() {
     let (mut file, offsets) = three_batches();
     file.bytes[offsets[1] + 60] ^= 1;
     assert_eq!(names(&file.scan()), ["0", "!1", "2", "3", "4", "5"]);
-    // A bad header: the next record is found by its own.
+    // A header with one wrong bit still tells whose record it was.
     file.bytes[offsets[3] + 20] ^= 1;
+    assert_eq!(names(&file.scan()), ["0", "!1", "2", "!3", "4", "5"]);
+    // A bad header: the next record is found by its own.
+    file.bytes[offsets[3] + 20] ^= 2;
     let scan = file.scan();
     assert_eq!(names(&scan), ["0", "!1", "2", "-", "4", "5"]);
     let len = (offsets[4] - offsets[3]) as u32;
@@ -155,6 +158,22 @@ fn a_mark_vouches_for_the_last_batch() {
         "damaged, as the mark says"
     );
     assert_eq!(scan.end, end, "the mark is not part of the records");
+    assert_eq!(scan.ending, Some(Ending::Open));
+}
+
+#[test]
+fn only_a_mark_right_behind_the_last_record_says_how_the_segment_ends() {
+    let mut file = three_batches().0;
+    file.sync();
+    let end = file.end();
+    assert_eq!(file.scan().ending, None);
+    let mark = record::mark(file.seed, end, Ending::Continued);
+    file.bytes.extend_from_slice(&mark);
+    assert_eq!(file.scan().ending, Some(Ending::Continued));
+    file.bytes.truncate(end as usize);
+    file.entry(6, 100);
+    file.bytes.extend_from_slice(&mark);
+    assert_eq!(file.scan().ending, None, "it was of an earlier end");
 }
 
 #[test]

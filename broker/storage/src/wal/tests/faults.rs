@@ -91,6 +91,125 @@ fn a_deleted_segment_is_reported() {
 }
 
 #[test]
+fn a_last_segment_that_was_deleted_is_reported() {
+    let fs = SimFs::new(1);
+    let wal = open(&fs);
+    // Without a clean end: the last segment is found as a crash left it.
+    for index in 0..ENTRIES {
+        append(&wal.log(GroupId(1)), index, 1, 400);
+        commit_all(&wal);
+    }
+    fs.crash();
+    let files = segments(&fs);
+    assert!(files.len() > 1, "{files:?}");
+    fs.remove_file(files.last().unwrap()).unwrap();
+    for _ in 0..2 {
+        let wal = open(&fs);
+        assert_eq!(wal.loss(GroupId(1)), Loss::Possible);
+        assert!(wal.log(GroupId(1)).next_index() < ENTRIES);
+        commit_all(&wal);
+        fs.crash();
+    }
+}
+
+#[test]
+fn a_first_segment_that_was_deleted_is_reported() {
+    let fs = written_log(1);
+    fs.remove_file(&segments(&fs)[0]).unwrap();
+    for _ in 0..2 {
+        let wal = open(&fs);
+        for group in 0..GROUPS {
+            assert!(!is_whole(&wal, group));
+            assert_eq!(wal.loss(GroupId(group)), Loss::Certain);
+        }
+        commit_all(&wal);
+        fs.crash();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
+
+    /// A torn write leaves a file of its full length.
+    #[test]
+    fn a_last_segment_that_was_cut_short_is_reported(len in 0..SEGMENT, crashed in any::<bool>()) {
+        let fs = SimFs::new(1);
+        let wal = open(&fs);
+        for index in 0..50 {
+            append(&wal.log(GroupId(1)), index, 1, 400);
+            commit_all(&wal);
+        }
+        let file = segments(&fs).pop().unwrap();
+        if !crashed {
+            wal.close().unwrap();
+        }
+        fs.crash();
+        let file = fs.open(&file, crate::fs::OpenMode::Write).unwrap();
+        prop_assert!(len < file.len().unwrap());
+        file.set_len(len).unwrap();
+        for _ in 0..2 {
+            let wal = open(&fs);
+            let log = wal.log(GroupId(1));
+            let whole = log.next_index() == 50 && log.read(0..50, 1 << 20).is_ok();
+            prop_assert!(whole || wal.loss(GroupId(1)) != Loss::Nothing, "{:?}", wal.damaged());
+            commit_all(&wal);
+            fs.crash();
+        }
+    }
+}
+
+#[test]
+fn crashes_alone_never_look_like_damage() {
+    let fs = SimFs::new(1);
+    for round in 0..20 {
+        let wal = open(&fs);
+        assert_eq!(wal.damaged(), [], "round={round}");
+        let log = wal.log(GroupId(1));
+        for _ in 0..round {
+            append(&log, log.next_index(), 1, 300);
+            if round % 3 > 0 {
+                commit_all(&wal);
+            }
+        }
+        if round % 4 == 0 {
+            wal.close().unwrap();
+        }
+        fs.crash();
+    }
+}
+
+#[test]
+fn a_group_that_was_removed_misses_nothing_any_more() {
+    let fs = written_log(1);
+    let files = segments(&fs);
+    let file = fs.open(&files[1], crate::fs::OpenMode::Write).unwrap();
+    file.write_all_at(&[0xff; 2000], 5000).unwrap();
+    let wal = open(&fs);
+    assert!((0..GROUPS).all(|group| wal.loss(GroupId(group)) != Loss::Nothing));
+    wal.remove(GroupId(0)).unwrap();
+    append(&wal.log(GroupId(0)), 7, 1, 100);
+    wal.close().unwrap();
+    drop(wal);
+    let wal = open(&fs);
+    assert_eq!(wal.loss(GroupId(0)), Loss::Nothing);
+    assert_entries(&wal.log(GroupId(0)), 7..8, 100);
+    assert_ne!(wal.loss(GroupId(1)), Loss::Nothing);
+    // The segment goes once nobody needs what is left in it.
+    wal.damage_handled();
+    for group in 1..GROUPS {
+        assert_eq!(wal.loss(GroupId(group)), Loss::Nothing);
+    }
+    while let Some(group) = wal.groups_to_checkpoint().first() {
+        wal.log(*group).purge_to(ENTRIES).unwrap();
+        commit_all(&wal);
+    }
+    commit_all(&wal);
+    wal.close().unwrap();
+    drop(wal);
+    assert_eq!(open(&fs).damaged(), []);
+}
+
+#[test]
 fn damage_is_found_again_until_it_was_handled() {
     let fs = written_log(1);
     let path = segments(&fs).remove(0);
@@ -132,6 +251,12 @@ fn a_read_checks_the_bytes_again() {
     let error = log.read(0..30, 1 << 20).unwrap_err();
     assert!(matches!(error, Error::Damaged { index: 0, .. }), "{error}");
     assert_entries(&log, 1..30, 300);
+    assert_eq!(
+        wal.loss(GroupId(1)),
+        Loss::Certain,
+        "and whoever asks hears of it"
+    );
+    assert_eq!(wal.loss(GroupId(2)), Loss::Nothing);
 }
 
 #[test]
