@@ -32,6 +32,7 @@ mod scan;
 mod segment;
 mod shared;
 mod stats;
+mod sync_mark;
 mod upkeep;
 mod writer;
 

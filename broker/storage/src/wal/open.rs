@@ -13,6 +13,7 @@ use super::record::{Ending, HEADER_LEN};
 use super::recovery::{Recovered, recover};
 use super::segment::{FIRST_RECORD, Segment, Store, io as at};
 use super::shared::Shared;
+use super::sync_mark::SyncMark;
 use super::writer::{Core, Writer};
 use super::{Error, Options, Stats};
 use crate::fs::{File, FileSystem, LockGuard};
@@ -127,6 +128,7 @@ fn start_writer(store: &Store, recovered: &mut Recovered, now: Duration) -> Resu
         spare: None,
         next_try: Duration::ZERO,
         buffer: Vec::new(),
+        sync_mark: SyncMark::open(store, now),
     })
 }
 

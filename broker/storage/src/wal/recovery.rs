@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::group::{Group, MAX_SEGMENT, Place, Releases, Value};
 use super::record::{Ending, Header, Kind, Seed};
-use super::scan::{Item, Scan, scan};
+use super::scan::{Item, Known, Scan, scan};
 use super::segment::{FIRST_RECORD, Segment, SegmentHeader, Segments, Store, io};
-use super::{Damage, Error, GroupId, record};
+use super::{Damage, Error, GroupId, record, sync_mark};
 use crate::fs::{File, OpenMode, read_exact_at};
 
 /// Segment files longer than this are not read: the log never writes them.
@@ -46,6 +46,7 @@ struct Found {
 pub(super) fn recover(store: &mut Store) -> Result<Recovered, Error> {
     let found = find(store)?;
     adopt_store_id(store, &found)?;
+    let note = sync_mark::read(store).unwrap_or_default();
     let mut recovered = Recovered::default();
     for (i, segment) in found.iter().enumerate() {
         recovered.note_gap(segment.number);
@@ -54,7 +55,19 @@ pub(super) fn recover(store: &mut Store) -> Result<Recovered, Error> {
             .filter(|next| next.number == segment.number + 1)
             .and_then(|next| next.header)
             .map(|header| header.previous_end);
-        recovered.read_segment(store, segment, known_end, next.is_none())?;
+        let known = Known {
+            end: known_end,
+            is_last: next.is_none(),
+            synced_to: if note.segment == segment.number {
+                note.offset
+            } else {
+                0
+            },
+        };
+        recovered.read_segment(store, segment, known)?;
+    }
+    if note.segment > recovered.last {
+        recovered.note_missing_last();
     }
     recovered.note_lost_beginnings();
     for damage in &recovered.damage {
@@ -140,6 +153,14 @@ impl Recovered {
         }
     }
 
+    /// The last segment is not there.
+    fn note_missing_last(&mut self) {
+        // The number stays free, so that the gap is found again.
+        self.last += 1;
+        self.may_close = false;
+        self.note_damage(self.last, 0, 0, None);
+    }
+
     /// Only damage can have taken the record of where a log begins: what came before the first
     /// entry that is left may be missing.
     fn note_lost_beginnings(&mut self) {
@@ -153,13 +174,7 @@ impl Recovered {
         }
     }
 
-    fn read_segment(
-        &mut self,
-        store: &Store,
-        found: &Found,
-        known_end: Option<u32>,
-        last: bool,
-    ) -> Result<(), Error> {
+    fn read_segment(&mut self, store: &Store, found: &Found, known: Known) -> Result<(), Error> {
         let path = store.path(found.number);
         let mut bytes = vec![0; found.size as usize];
         read_exact_at(&*found.file, &mut bytes, 0).map_err(io("read", &path))?;
@@ -178,7 +193,7 @@ impl Recovered {
             synced_to,
             end,
             ending,
-        } = scan(&bytes, store.seed(found.number), known_end, last);
+        } = scan(&bytes, store.seed(found.number), known);
         let (file, size) = (found.file.clone(), found.size);
         let segment = Segment {
             file,
@@ -193,7 +208,7 @@ impl Recovered {
         }
         self.last = found.number;
         self.last_end = end;
-        if last {
+        if known.is_last {
             let start = synced_to.min(end);
             let doubtful = bytes.get(start as usize..end as usize);
             self.doubtful = (start, doubtful.unwrap_or_default().to_vec());
@@ -207,10 +222,7 @@ impl Recovered {
     fn note_cut(&mut self, store: &Store, found: &Found, ending: Option<Ending>) {
         self.may_close = false;
         if ending == Some(Ending::Continued) {
-            self.note_damage(found.number + 1, 0, 0, None);
-            // The number stays free, so that the gap is found again.
-            self.last = found.number + 1;
-            return;
+            return self.note_missing_last();
         }
         let full = match found.header {
             Some(header) => header.size,

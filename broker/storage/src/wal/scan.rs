@@ -62,16 +62,26 @@ impl Item {
     }
 }
 
-/// Scans a segment of which `known_end` says where it ends, if the segment after it tells, and
-/// which is the last one written when `last`.
-pub(super) fn scan(bytes: &[u8], seed: Seed, known_end: Option<u32>, last: bool) -> Scan {
-    let limit = known_end.unwrap_or(u32::MAX).min(bytes.len() as u32);
+/// What others than the segment itself know of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Known {
+    /// Where it ends, if the segment after it tells.
+    pub end: Option<u32>,
+    /// Whether it is the last one written.
+    pub is_last: bool,
+    /// Up to where it was durable at least.
+    pub synced_to: u32,
+}
+
+/// Scans a segment.
+pub(super) fn scan(bytes: &[u8], seed: Seed, known: Known) -> Scan {
+    let limit = known.end.unwrap_or(u32::MAX).min(bytes.len() as u32);
     let Found {
         mut items,
-        synced_to,
+        mut synced_to,
         mark,
     } = find_records(&bytes[..limit as usize], seed);
-    if let Some(end) = known_end {
+    if let Some(end) = known.end {
         // What the file itself is too short for is missing as well.
         if end > limit {
             items.push(Item::Bad {
@@ -86,10 +96,18 @@ pub(super) fn scan(bytes: &[u8], seed: Seed, known_end: Option<u32>, last: bool)
             ending: None,
         };
     }
-    if last {
+    if known.is_last {
+        synced_to = synced_to.max(known.synced_to);
         let torn = |item: &Item| !matches!(item, Item::Record { .. }) && item.end() > synced_to;
         if let Some(first_torn) = items.iter().position(torn) {
             cut(&mut items, first_torn, synced_to);
+        }
+        let end = items.last().map_or(FIRST_RECORD, Item::end);
+        if end < synced_to {
+            items.push(Item::Bad {
+                offset: end,
+                len: synced_to - end,
+            });
         }
     } else if let Some(Item::Bad { .. }) = items.last() {
         // The unused rest of a segment whose successor cannot tell its end.

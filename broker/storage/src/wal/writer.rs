@@ -9,6 +9,7 @@ use super::queue::{Batch, Pending, Taken};
 use super::record::{self, Ending, HEADER_LEN, Header};
 use super::segment::{Store, io};
 use super::shared::Shared;
+use super::sync_mark::{Note, SyncMark};
 use super::{Error, Options, SyncPolicy};
 use crate::fs::{File, LockGuard};
 
@@ -42,6 +43,7 @@ pub(super) struct Writer {
     pub spare: Option<Arc<dyn File>>,
     pub next_try: Duration,
     pub buffer: Vec<u8>,
+    pub sync_mark: SyncMark,
 }
 
 impl Core {
@@ -212,10 +214,16 @@ impl Core {
     /// When nothing follows at once: leaves word that all before the end was durable, so that
     /// later damage to the last batch is not taken for a torn write. Not synced; it reaches the
     /// disk in its own time.
-    pub(super) fn mark_end(&self, writer: &Writer) -> Result<(), Error> {
+    pub(super) fn mark_end(&self, writer: &mut Writer) -> Result<(), Error> {
         if !self.shared.lock().queue.is_empty() {
             return Ok(());
         }
+        let note = Note {
+            segment: writer.number,
+            offset: writer.head,
+        };
+        let now = (self.options.now)();
+        writer.sync_mark.write(&self.store, note, now);
         let seed = self.store.seed(writer.number);
         let bytes = record::mark(seed, writer.head, Ending::Open);
         let written = writer.file.write_all_at(&bytes, u64::from(writer.head));

@@ -3,6 +3,13 @@ use crate::wal::GroupId;
 
 const SEED_OF_FILE: (u64, u64) = (1, 5);
 
+/// Nothing is known but that the log ends here.
+const LAST: Known = Known {
+    end: None,
+    is_last: true,
+    synced_to: 0,
+};
+
 /// Builds a segment record by record.
 struct File {
     bytes: Vec<u8>,
@@ -53,7 +60,7 @@ impl File {
     fn scan(&self) -> Scan {
         let mut bytes = self.bytes.clone();
         bytes.resize(bytes.len() + 4096, 0);
-        scan(&bytes, self.seed, None, true)
+        scan(&bytes, self.seed, LAST)
     }
 }
 
@@ -180,7 +187,11 @@ fn only_a_mark_right_behind_the_last_record_says_how_the_segment_ends() {
 fn a_known_end_makes_everything_before_it_damage_and_hides_the_rest() {
     let (mut file, offsets) = three_batches();
     file.bytes[offsets[4] + 60] ^= 1;
-    let scan = |end| scan(&file.bytes, file.seed, Some(end), false);
+    let known = |end| Known {
+        end: Some(end),
+        ..Known::default()
+    };
+    let scan = |end| scan(&file.bytes, file.seed, known(end));
     assert_eq!(names(&scan(file.end())), ["0", "1", "2", "3", "!4", "5"]);
     assert_eq!(names(&scan(offsets[4] as u32)), ["0", "1", "2", "3"]);
     let longer = scan(file.end() + 64);
@@ -196,6 +207,27 @@ fn a_known_end_makes_everything_before_it_damage_and_hides_the_rest() {
 }
 
 #[test]
+fn what_is_known_to_have_been_durable_is_not_taken_for_torn() {
+    let (mut file, offsets) = three_batches();
+    let known = Known {
+        synced_to: file.end(),
+        ..LAST
+    };
+    file.bytes[FIRST_RECORD as usize..].fill(0xa5);
+    assert_eq!(names(&scan(&file.bytes, file.seed, LAST)).len(), 0);
+    let found = scan(&file.bytes, file.seed, known);
+    assert_eq!(
+        (names(&found), found.end),
+        (vec!["-".to_owned()], file.end())
+    );
+    // Zeros, too, and a file that ends before.
+    file.bytes[offsets[2]..].fill(0);
+    file.bytes.truncate(offsets[4]);
+    let found = scan(&file.bytes, file.seed, known);
+    assert_eq!(found.end, known.synced_to);
+}
+
+#[test]
 fn records_of_an_earlier_life_of_the_file_are_not_read() {
     let (old, _) = three_batches();
     let mut file = File::new();
@@ -203,6 +235,6 @@ fn records_of_an_earlier_life_of_the_file_are_not_read() {
     file.entry(40, 100);
     let mut bytes = file.bytes.clone();
     bytes.extend_from_slice(&old.bytes[file.bytes.len()..]);
-    let scan = scan(&bytes, file.seed, None, true);
+    let scan = scan(&bytes, file.seed, LAST);
     assert_eq!(names(&scan), ["40"]);
 }
