@@ -3,6 +3,9 @@
 //! Filled on the tasks that read connections, emptied by the stream's own task. Publishes are
 //! copied once, into one buffer for the whole batch, so that a message costs no allocation.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::{Bytes, BytesMut};
 use jetstream::Publish;
 use jetstream::command::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
@@ -27,6 +30,8 @@ pub struct Request {
     pub reply: Option<Bytes>,
     pub headers: Bytes,
     pub payload: Bytes,
+    /// How many publishes without a reply subject had arrived before it.
+    after: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +47,29 @@ pub enum RequestKind {
 pub struct PublishBatch {
     pub publishes: Vec<Publish>,
     pub replies: Vec<Option<Bytes>>,
+    /// Kept until it is known what became of them.
+    pub unanswered: Unanswered,
+}
+
+/// Publishes whose publisher is not told when they are stored. Whoever reads after them cannot know
+/// that it has to wait, so its request waits here; the end of the last copy of this settles them.
+#[derive(Debug, Clone, Default)]
+pub struct Unanswered {
+    _unsettled: Option<Arc<Unsettled>>,
+}
+
+#[derive(Debug)]
+struct Unsettled {
+    count: u64,
+    settled: Arc<AtomicU64>,
+    wake: Arc<Notify>,
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        self.settled.fetch_add(self.count, Ordering::Release);
+        self.wake.notify_one();
+    }
 }
 
 /// The queue was full and the message was not taken.
@@ -52,7 +80,9 @@ pub struct Overflow;
 pub struct Inbox {
     queues: Mutex<Queues>,
     /// Wakes the stream's task when something arrives.
-    pub wake: Notify,
+    pub wake: Arc<Notify>,
+    /// How many publishes without a reply subject were stored, or lost.
+    settled: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -61,6 +91,10 @@ struct Queues {
     arena: BytesMut,
     publishes: Vec<Lengths>,
     requests: Vec<Request>,
+    /// Reads that wait until what arrived before them is stored.
+    waiting_reads: Vec<Request>,
+    /// Publishes without a reply subject so far.
+    unanswered: u64,
 }
 
 struct Lengths {
@@ -80,6 +114,7 @@ impl Inbox {
             return Err(Overflow);
         }
         let first = queues.publishes.is_empty();
+        queues.unanswered += u64::from(message.reply.is_none());
         queues.arena.extend_from_slice(message.subject);
         queues
             .arena
@@ -100,17 +135,19 @@ impl Inbox {
     }
 
     pub fn request(&self, kind: RequestKind, message: &Incoming<'_>) -> Result<(), Overflow> {
-        let request = Request {
+        let mut request = Request {
             kind,
+            after: 0,
             subject: Bytes::copy_from_slice(message.subject),
             reply: message.reply.map(Bytes::copy_from_slice),
             headers: Bytes::copy_from_slice(message.headers),
             payload: Bytes::copy_from_slice(message.payload),
         };
         let mut queues = self.queues.lock();
-        if queues.requests.len() >= MAX_WAITING_REQUESTS {
+        if queues.requests.len() + queues.waiting_reads.len() >= MAX_WAITING_REQUESTS {
             return Err(Overflow);
         }
+        request.after = queues.unanswered;
         queues.requests.push(request);
         let first = queues.requests.len() == 1;
         drop(queues);
@@ -130,6 +167,7 @@ impl Inbox {
         let mut batch = PublishBatch {
             publishes: Vec::with_capacity(count),
             replies: Vec::with_capacity(count),
+            unanswered: Unanswered::default(),
         };
         for length in lengths {
             let subject = data.split_to(length.subject);
@@ -144,11 +182,32 @@ impl Inbox {
                 payload,
             });
         }
+        let count = batch.replies.iter().filter(|reply| reply.is_none()).count() as u64;
+        if count > 0 {
+            let unsettled = Unsettled {
+                count,
+                settled: self.settled.clone(),
+                wake: self.wake.clone(),
+            };
+            batch.unanswered._unsettled = Some(Arc::new(unsettled));
+        }
         batch
     }
 
+    /// Takes the requests that may be answered now.
     pub fn take_requests(&self) -> Vec<Request> {
-        std::mem::take(&mut self.queues.lock().requests)
+        let mut queues = self.queues.lock();
+        let settled = self.settled.load(Ordering::Acquire);
+        if queues.waiting_reads.is_empty() && settled == queues.unanswered {
+            return std::mem::take(&mut queues.requests);
+        }
+        let mut all = std::mem::take(&mut queues.waiting_reads);
+        all.append(&mut queues.requests);
+        let must_wait =
+            |request: &Request| request.kind == RequestKind::DirectGet && request.after > settled;
+        let (waiting, ready) = all.into_iter().partition(must_wait);
+        queues.waiting_reads = waiting;
+        ready
     }
 
     pub fn is_empty(&self) -> bool {
@@ -197,6 +256,46 @@ mod tests {
         assert_eq!(batch.publishes[1].subject, "b");
         assert_eq!(batch.replies[1].as_deref(), Some(&b"r"[..]));
         assert!(inbox.take_batch().publishes.is_empty());
+    }
+
+    #[test]
+    fn a_read_waits_for_publishes_that_nobody_is_told_about() {
+        let inbox = Inbox::default();
+        let silent = Incoming {
+            reply: None,
+            ..incoming(b"a", b"one")
+        };
+        inbox.publish(&silent).unwrap();
+        inbox
+            .request(RequestKind::DirectGet, &incoming(b"get", b""))
+            .unwrap();
+        inbox
+            .request(RequestKind::Pull, &incoming(b"pull", b""))
+            .unwrap();
+        let taken = inbox.take_requests();
+        assert_eq!(
+            taken.iter().map(|r| r.kind).collect::<Vec<_>>(),
+            [RequestKind::Pull]
+        );
+        assert!(!inbox.is_empty(), "the publish");
+        let batch = inbox.take_batch();
+        let waiter = batch.unanswered.clone();
+        drop(batch);
+        assert!(inbox.take_requests().is_empty() && inbox.is_empty());
+        // A later publish does not hold it up.
+        inbox.publish(&silent).unwrap();
+        drop(waiter);
+        assert_eq!(inbox.take_requests().len(), 1);
+    }
+
+    #[test]
+    fn a_read_does_not_wait_for_publishes_that_are_acknowledged() {
+        let inbox = Inbox::default();
+        inbox.publish(&incoming(b"a", b"one")).unwrap();
+        inbox
+            .request(RequestKind::DirectGet, &incoming(b"get", b""))
+            .unwrap();
+        assert_eq!(inbox.take_requests().len(), 1);
     }
 
     #[test]

@@ -8,12 +8,13 @@ use jetstream::{ApiError, ProposalId};
 use tokio::sync::oneshot;
 
 use crate::bus::Outgoing;
+use crate::inbox::Unanswered;
 
 /// Who waits for a command to be applied.
 #[derive(Debug)]
 pub enum Waiter {
     /// Publishers, by position in the batch; `None` where no acknowledgement was asked for.
-    Publishers(Vec<Option<Bytes>>),
+    Publishers(Vec<Option<Bytes>>, Unanswered),
     /// What clients are told then: their consumer acknowledgement counts, their consumer is reset.
     Confirmations(Vec<Outgoing>),
     /// An API request.
@@ -65,7 +66,7 @@ impl Proposals {
     /// Forgets all waiters but publishers: the leadership ended, and what becomes of their commands
     /// is unknown. Publishers are still told if theirs are applied.
     pub fn keep_publishers(&mut self) {
-        let is_publisher = |waiter: &Waiter| matches!(waiter, Waiter::Publishers(_));
+        let is_publisher = |waiter: &Waiter| matches!(waiter, Waiter::Publishers(..));
         self.waiting.retain(|_, waiter| is_publisher(waiter));
     }
 
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn publishers_wait_on_when_the_leadership_ends() {
         let mut proposals = Proposals::new(7);
-        let publishers = proposals.register(Waiter::Publishers(vec![None]));
+        let publishers = proposals.register(Waiter::Publishers(vec![None], Unanswered::default()));
         let other = proposals.register(Waiter::Confirmations(vec![]));
         proposals.keep_publishers();
         assert!(proposals.take(other).is_none());

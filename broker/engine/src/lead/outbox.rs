@@ -12,7 +12,7 @@ use jetstream::{ApiError, Publish};
 use super::consumers::Collected;
 use crate::asset::Asset;
 use crate::bus::Outgoing;
-use crate::inbox::PublishBatch;
+use crate::inbox::{PublishBatch, Unanswered};
 use crate::proposals::Waiter;
 
 /// Progress of consumers kept while the log is busy, in commands.
@@ -45,6 +45,13 @@ impl Proposal {
         match self {
             Proposal::Each(batch) => batch.replies.clone(),
             Proposal::Together { reply, .. } => vec![reply.clone()],
+        }
+    }
+
+    fn unanswered(&self) -> Unanswered {
+        match self {
+            Proposal::Each(batch) => batch.unanswered.clone(),
+            Proposal::Together { .. } => Unanswered::default(),
         }
     }
 
@@ -126,7 +133,12 @@ impl Outbox {
     /// Sets the messages of atomic batches aside until their batch is complete.
     fn stage(&mut self, asset: &Asset, batch: PublishBatch) {
         let now_ns = asset.env.now_ns();
-        let mut each = PublishBatch::default();
+        let unanswered = batch.unanswered;
+        let next = || PublishBatch {
+            unanswered: unanswered.clone(),
+            ..PublishBatch::default()
+        };
+        let mut each = next();
         let mut out = Vec::new();
         for (message, reply) in batch.publishes.into_iter().zip(batch.replies) {
             if !is_batched(&message) {
@@ -141,7 +153,7 @@ impl Outbox {
                     out.extend(abandoned.map(|batch| event(asset, batch)));
                 }
                 Outcome::Committed { id, messages } => {
-                    self.add_each(std::mem::take(&mut each));
+                    self.add_each(std::mem::replace(&mut each, next()));
                     self.publishes.push_back(Proposal::Together {
                         id,
                         messages,
@@ -172,7 +184,7 @@ impl Outbox {
                 refuse(asset, &proposal, ApiError::STORAGE_RESOURCES_EXCEEDED);
                 continue;
             }
-            let waiter = Waiter::Publishers(proposal.replies());
+            let waiter = Waiter::Publishers(proposal.replies(), proposal.unanswered());
             match asset.propose(proposal.action(), Some(waiter)) {
                 Err(ProposeError::Busy) => return self.publishes.push_front(proposal),
                 Err(ProposeError::Full) => {
