@@ -6,7 +6,6 @@ use jetstream::api::advisory::{
 use jetstream::consumer;
 use jetstream::staging::Abandoned;
 use jetstream::timestamp::Timestamp;
-use rand::Rng;
 
 use crate::asset::Asset;
 use crate::bus::Outgoing;
@@ -168,10 +167,6 @@ fn publish(env: &Env, account: &str, event: &Advisory) {
 }
 
 fn message(env: &Env, event: &Advisory) -> Outgoing {
-    let id = format!(
-        "{:016x}{:06x}",
-        rand::rng().random::<u64>(),
-        env.now_ns() & 0xff_ffff
-    );
+    let id = format!("{:016x}{:06x}", env.random.draw(), env.now_ns() & 0xff_ffff);
     Outgoing::new(event.subject(), event.encode(id, Timestamp(env.now_ns())))
 }

@@ -11,6 +11,7 @@ use storage::wal::Wal;
 
 use crate::bus::Bus;
 use crate::clock::Clock;
+use crate::random::Random;
 
 /// Facts about this server that do not change while it runs.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub struct Env {
     pub wal: Wal,
     pub consensus: Consensus,
     pub peers: Arc<dyn PeerCalls>,
+    /// For names and ids.
+    pub random: Random,
 }
 
 impl Env {
