@@ -11,6 +11,7 @@ mod bus;
 mod client_port;
 mod files;
 mod jetstream;
+mod limits;
 mod links;
 mod listen;
 mod logging;

@@ -16,7 +16,8 @@ use wire::CloseReason;
 
 use crate::auth::{CurrentRules, Gate};
 use crate::files::{Files, Ports};
-use crate::jetstream::{JetStream, limits_of_claims};
+use crate::jetstream::JetStream;
+use crate::limits::allowance_of_claims;
 use crate::logging::Log;
 use crate::reload::{Bound, Parts, Reloader};
 use crate::resolver::{ClaimsService, Resolver};
@@ -245,8 +246,8 @@ fn enable_accounts(
         if let Some(engine) = &engine
             && account != system
         {
-            match limits_of_claims(claims) {
-                Some(limits) => engine.enable_account(account, limits),
+            match allowance_of_claims(claims) {
+                Some(allowance) => engine.enable_account(account, allowance),
                 None => engine.disable_account(account),
             }
         }
@@ -303,7 +304,7 @@ impl Following<'_> {
                     tracing::info!("Entering lame duck mode, stop accepting new clients");
                     self.system.announce_lame_duck();
                     if let Some(jetstream) = self.jetstream {
-                        jetstream.engine.hand_over().await;
+                        jetstream.engine.leave().await;
                     }
                     self.hub.lame_duck().await;
                     return;

@@ -8,6 +8,7 @@ use jetstream::config::{Limits, Storage};
 use jetstream::{ApiError, StreamConfig};
 
 use super::{Job, Outcome};
+use crate::allowance::{Allowance, TierUsage, add, replicas_of, total};
 use crate::engine::Engine;
 use crate::peer::{Question, Usage};
 
@@ -18,25 +19,14 @@ pub async fn info(engine: &Engine, job: &Job) -> Outcome {
     if !engine.meta().is_leader() {
         return Outcome::Silent;
     }
-    let Some(limits) = engine.account_limits(&job.account) else {
+    let Some(allowance) = engine.allowance(&job.account) else {
         return ApiError::NOT_ENABLED_FOR_ACCOUNT.into();
     };
     let usage = usage(engine, &job.account).await;
     let (total, errors) = engine.api_counts();
-    let reserved = reserved(engine, &job.account, None);
-    let streams = engine
-        .meta()
-        .read(|meta| meta.streams_of(&job.account).count());
-    let info = AccountInfo {
-        total: Tier {
-            memory: usage.memory_bytes,
-            storage: usage.file_bytes,
-            reserved_memory: reserved.memory_bytes,
-            reserved_storage: reserved.file_bytes,
-            streams,
-            consumers: usage.consumers as usize,
-            limits,
-        },
+    let all = |_: u64| true;
+    let mut info = AccountInfo {
+        total: tier(engine, job, &allowance, &usage, all),
         domain: engine.env().options.domain.clone(),
         api: ApiStats {
             level: API_LEVEL,
@@ -46,11 +36,58 @@ pub async fn info(engine: &Engine, job: &Job) -> Outcome {
         },
         ..AccountInfo::default()
     };
+    match &allowance {
+        Allowance::Flat(limits) => info.total.limits = limits.clone(),
+        Allowance::Tiered(tiers) => {
+            info.total.limits = NO_LIMITS_AT_ALL;
+            let shown = tiers.iter().map(|(replicas, limits)| {
+                let mut tier = tier(engine, job, &allowance, &usage, |of| of == *replicas);
+                tier.limits = limits.clone();
+                (format!("R{replicas}"), tier)
+            });
+            info.tiers = shown.collect();
+        }
+    }
     Outcome::respond(Verb::AccountInfo, &info)
 }
 
+/// What an account with tiers is shown in place of limits for all its streams.
+const NO_LIMITS_AT_ALL: AccountLimits = AccountLimits {
+    max_memory: 0,
+    max_storage: 0,
+    max_streams: 0,
+    max_consumers: 0,
+    max_ack_pending: 0,
+    memory_max_stream_bytes: 0,
+    storage_max_stream_bytes: 0,
+    max_bytes_required: false,
+};
+
+/// What the streams of some numbers of replicas use.
+fn tier(
+    engine: &Engine,
+    job: &Job,
+    allowance: &Allowance,
+    usage: &TierUsage,
+    is_meant: impl Fn(u64) -> bool,
+) -> Tier {
+    let mut used = usage.clone();
+    used.retain(|replicas, _| is_meant(*replicas));
+    let used = total(&used);
+    let reserved = reserved(engine, &job.account, None, allowance, is_meant);
+    Tier {
+        memory: used.memory_bytes,
+        storage: used.file_bytes,
+        reserved_memory: reserved.memory_bytes,
+        reserved_storage: reserved.file_bytes,
+        streams: reserved.streams as usize,
+        consumers: used.consumers as usize,
+        limits: AccountLimits::default(),
+    }
+}
+
 /// What an account uses in the whole cluster.
-async fn usage(engine: &Engine, account: &str) -> Usage {
+async fn usage(engine: &Engine, account: &str) -> TierUsage {
     let mut usage = engine.local_usage(account);
     let here = engine.env().node();
     let nodes: Vec<_> = engine
@@ -66,23 +103,31 @@ async fn usage(engine: &Engine, account: &str) -> Usage {
         .filter(|node| *node != here && peers.is_online(*node))
     {
         if let Some(answer) = peers.call(node, question.clone(), GATHER_TIMEOUT).await
-            && let Ok(theirs) = serde_json::from_slice::<Usage>(&answer)
+            && let Ok(theirs) = serde_json::from_slice::<TierUsage>(&answer)
         {
-            usage += theirs;
+            add(&mut usage, &theirs);
         }
     }
     usage
 }
 
-/// Bytes promised to the account's streams by their `max_bytes`, but for the stream `except`.
-fn reserved(engine: &Engine, account: &str, except: Option<&str>) -> Usage {
+/// Number of the account's streams of some numbers of replicas, and the bytes promised to them by
+/// their `max_bytes`, but for the stream `except`.
+fn reserved(
+    engine: &Engine,
+    account: &str,
+    except: Option<&str>,
+    allowance: &Allowance,
+    is_meant: impl Fn(u64) -> bool,
+) -> Usage {
     let mut usage = Usage::default();
     engine.meta().read(|meta| {
         for stream in meta.streams_of(account) {
-            if Some(stream.config.name.as_str()) == except {
+            let is_excepted = Some(stream.config.name.as_str()) == except;
+            if is_excepted || !is_meant(replicas_of(&stream.config)) {
                 continue;
             }
-            let bytes = reservation(&stream.config);
+            let bytes = allowance.reservation(&stream.config);
             match stream.config.storage {
                 Storage::File => usage.file_bytes += bytes,
                 Storage::Memory => usage.memory_bytes += bytes,
@@ -93,11 +138,6 @@ fn reserved(engine: &Engine, account: &str, except: Option<&str>) -> Usage {
     usage
 }
 
-fn reservation(config: &StreamConfig) -> u64 {
-    let replicas = u64::try_from(config.num_replicas).unwrap_or(1).max(1);
-    u64::try_from(config.max_bytes).unwrap_or(0) * replicas
-}
-
 /// Whether the account may have this stream, new or in place of `old`.
 pub fn check_room_for_stream(
     engine: &Engine,
@@ -105,13 +145,17 @@ pub fn check_room_for_stream(
     config: &StreamConfig,
     old: Option<&StreamConfig>,
 ) -> Result<(), ApiError> {
-    let limits = limits_of(engine, account);
-    let others = reserved(engine, account, Some(&config.name));
+    let allowance = allowance_of(engine, account);
+    let replicas = replicas_of(config);
+    let limits = allowance.of(replicas).ok_or(ApiError::NO_LIMITS)?;
+    let is_meant = |of| allowance.counts_together(of, replicas);
+    let others = reserved(engine, account, Some(&config.name), &allowance, is_meant);
+    let old = old.filter(|old| is_meant(replicas_of(old)));
     if old.is_none() && exceeds(others.streams + 1, limits.max_streams) {
         return Err(ApiError::MAXIMUM_STREAMS_LIMIT);
     }
-    let wanted = reservation(config);
-    if wanted <= old.map_or(0, reservation) {
+    let wanted = allowance.reservation(config);
+    if wanted <= old.map_or(0, |old| allowance.reservation(old)) {
         return Ok(());
     }
     let (others, limit, server_limit, full) = match config.storage {
@@ -142,14 +186,21 @@ fn exceeds(value: u64, limit: i64) -> bool {
     u64::try_from(limit).is_ok_and(|limit| value > limit)
 }
 
-/// The limits of an account; none if it has none or is not known.
-pub fn limits_of(engine: &Engine, account: &str) -> AccountLimits {
-    engine.account_limits(account).unwrap_or_default()
+/// What an account may use; everything if it is not known.
+fn allowance_of(engine: &Engine, account: &str) -> Allowance {
+    let unlimited = || Allowance::Flat(AccountLimits::default());
+    engine.allowance(account).unwrap_or_else(unlimited)
+}
+
+/// The limits of an account for streams of this number of replicas; none if it is not known.
+pub fn limits_of(engine: &Engine, account: &str, replicas: u64) -> AccountLimits {
+    let allowance = allowance_of(engine, account);
+    allowance.of(replicas).cloned().unwrap_or_default()
 }
 
 /// The limits that a stream's configuration is checked against.
-pub fn config_limits(engine: &Engine, account: &str) -> Limits {
-    let limits = limits_of(engine, account);
+pub fn config_limits(engine: &Engine, account: &str, replicas: u64) -> Limits {
+    let limits = limits_of(engine, account, replicas);
     Limits {
         max_bytes_required: limits.max_bytes_required,
         memory_max_stream_bytes: limits.memory_max_stream_bytes.max(0),

@@ -15,13 +15,14 @@ use jetstream::consumer::{
     ConsumerConfig, ConsumerInfo, CreateLimits, LiveInfo, State, StreamFacts, config as rules,
 };
 use jetstream::timestamp::Timestamp;
-use rand::Rng;
 use wire::headers::Builder;
 
 use super::{Job, Outcome, account, leaders, optional, shown};
+use crate::allowance::replicas_of;
 use crate::asset::Asset;
 use crate::bus::Outgoing;
 use crate::engine::Engine;
+use crate::random::Random;
 
 /// The header in which streams that copy each other say which stream of a name they mean.
 const IDENTITY: &str = "Nats-Stream-Identity";
@@ -98,11 +99,11 @@ fn prepared(
         request.consumer.to_owned()
     } else {
         match config.consumer_name() {
-            "" => chosen_name(),
+            "" => chosen_name(&engine.env().random),
             name => name.to_owned(),
         }
     };
-    let limits = limits(engine, &job.account, body.pedantic);
+    let limits = limits(engine, asset, &job.account, body.pedantic);
     asset.read(|machine| {
         let name = config.name.clone();
         let existing = machine.consumers().get(&name);
@@ -185,17 +186,17 @@ fn check_names(config: &ConsumerConfig, request: &ApiRequest<'_>) -> Result<(), 
     Ok(())
 }
 
-fn chosen_name() -> String {
-    let mut random = rand::rng();
+fn chosen_name(random: &Random) -> String {
     let letters = (0..NAME_LENGTH).map(|_| {
-        let index = random.random_range(0..NAME_ALPHABET.len());
-        char::from(NAME_ALPHABET[index])
+        let index = random.draw() % NAME_ALPHABET.len() as u64;
+        char::from(NAME_ALPHABET[index as usize])
     });
     letters.collect()
 }
 
-fn limits(engine: &Engine, account: &str, pedantic: bool) -> CreateLimits {
-    let of_account = account::limits_of(engine, account);
+fn limits(engine: &Engine, asset: &Asset, account: &str, pedantic: bool) -> CreateLimits {
+    let replicas = asset.read(|machine| replicas_of(machine.config()));
+    let of_account = account::limits_of(engine, account, replicas);
     CreateLimits {
         account_max_ack_pending: of_account.max_ack_pending.max(0),
         account_max_consumers: of_account.max_consumers.max(0),

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Job, Outcome, account, leaders, optional, placing, shown};
+use crate::allowance::replicas_of;
 use crate::asset::Asset;
 use crate::bus::Outgoing;
 use crate::engine::Engine;
@@ -33,7 +34,7 @@ pub async fn create(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Out
     }
     let config = match checked_config(engine, job, request) {
         Ok((config, pedantic)) => {
-            let context = context(engine, &job.account, pedantic);
+            let context = context(engine, &job.account, &config, pedantic);
             match validate_create(&config, &context) {
                 Ok(config) => config,
                 Err(error) => return error.into(),
@@ -89,7 +90,7 @@ pub async fn update(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Out
     let Some(old) = old else {
         return ApiError::STREAM_NOT_FOUND.into();
     };
-    let context = context(engine, &job.account, pedantic);
+    let context = context(engine, &job.account, &config, pedantic);
     let config = match validate_update(&old.config, &config, &context) {
         Ok(config) => config,
         Err(error) => return error.into(),
@@ -414,7 +415,12 @@ fn checked_config(
     Ok((config, pedantic))
 }
 
-fn context(engine: &Engine, account: &str, pedantic: bool) -> jetstream::config::Context {
+fn context(
+    engine: &Engine,
+    account: &str,
+    config: &StreamConfig,
+    pedantic: bool,
+) -> jetstream::config::Context {
     let streams = engine.meta().read(|meta| {
         let streams = meta.streams_of(account);
         streams
@@ -422,7 +428,7 @@ fn context(engine: &Engine, account: &str, pedantic: bool) -> jetstream::config:
             .collect()
     });
     jetstream::config::Context {
-        limits: account::config_limits(engine, account),
+        limits: account::config_limits(engine, account, replicas_of(config)),
         clustered: engine.env().is_clustered(),
         pedantic,
         streams,

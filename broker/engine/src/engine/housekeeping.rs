@@ -1,15 +1,11 @@
 //! What has to be looked at now and then: the log's size, and groups that differ from what is
 //! assigned.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jetstream::config::Storage;
-
+use super::usage::Watch;
 use super::{Engine, changes};
 use crate::meta::META_GROUP;
-use crate::peer::Usage;
 
 const LOG_CHECK: Duration = Duration::from_millis(250);
 /// Log checks between two looks at the groups' members.
@@ -18,12 +14,13 @@ const CHECKS_PER_CONFORMING: u32 = 8;
 const CHECKS_PER_RETRY: u32 = 4;
 
 pub(super) async fn run(engine: Engine) {
+    let mut usage = Watch::default();
     let mut checks = 0u32;
     let mut ticks = tokio::time::interval(LOG_CHECK);
     loop {
         ticks.tick().await;
         relieve_log(&engine).await;
-        watch_account_limits(&engine);
+        usage.look(&engine);
         checks = checks.wrapping_add(1);
         if checks.is_multiple_of(CHECKS_PER_CONFORMING) {
             conform(&engine);
@@ -52,26 +49,6 @@ async fn relieve_log(engine: &Engine) {
         if let Some(asset) = owner {
             asset.checkpoint().await;
         }
-    }
-}
-
-/// Stops publishes of accounts that have used up their storage, and lets them go on once there is
-/// room. It looks at the streams this server leads: what an account has elsewhere is not counted.
-fn watch_account_limits(engine: &Engine) {
-    let mut used: BTreeMap<String, Usage> = BTreeMap::new();
-    for asset in engine.assets().iter().filter(|asset| asset.is_leader()) {
-        *used.entry(asset.account()).or_default() += asset.usage();
-    }
-    let exceeds = |used: u64, limit: i64| u64::try_from(limit).is_ok_and(|max| used >= max);
-    for asset in engine.assets() {
-        let account = asset.account();
-        let usage = used.get(&account).copied().unwrap_or_default();
-        let limits = engine.account_limits(&account).unwrap_or_default();
-        let full = match asset.read(|machine| machine.config().storage) {
-            Storage::File => exceeds(usage.file_bytes, limits.max_storage),
-            Storage::Memory => exceeds(usage.memory_bytes, limits.max_memory),
-        };
-        asset.is_account_full.store(full, Ordering::Relaxed);
     }
 }
 
