@@ -6,10 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use storage::wal::Loss;
 
 use crate::group::Driver;
 use crate::local::Local;
 use crate::raft::{self, Replica};
+use crate::reachable::Reachable;
 use crate::{BoxFuture, Group, GroupId, Machine, NodeId, OpenError, Options, StorageError};
 
 /// The groups of one server: cheap to clone. Must be used inside a tokio runtime.
@@ -21,6 +24,7 @@ pub struct Consensus {
 pub(crate) struct Shared {
     options: Options,
     groups: Mutex<BTreeMap<GroupId, Slot>>,
+    reachable: Reachable,
 }
 
 enum Slot {
@@ -37,6 +41,20 @@ pub enum Start {
     /// As a replica that the leader of an existing group adds by
     /// [`Group::change_members`](crate::Group::change_members).
     Join,
+    /// As a replica whose log is damaged, once the leader has released it by
+    /// [`Group::release`](crate::Group::release), which must have been asked for after this server
+    /// started. Its log is dropped, the machine goes on from its checkpoint, and the leader adds it
+    /// as with `Join`.
+    Rejoin(Release),
+}
+
+/// A leader's word that a replica is no member any more, nor needed for anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The term in which this was committed.
+    pub term: u64,
+    /// The leader of that term.
+    pub leader: NodeId,
 }
 
 impl Consensus {
@@ -44,7 +62,11 @@ impl Consensus {
     pub fn new(options: Options) -> Self {
         let groups = Mutex::new(BTreeMap::new());
         Self {
-            shared: Arc::new(Shared { options, groups }),
+            shared: Arc::new(Shared {
+                options,
+                groups,
+                reachable: Reachable::default(),
+            }),
         }
     }
 
@@ -64,12 +86,24 @@ impl Consensus {
         machine: Arc<dyn Machine>,
     ) -> Result<Group, OpenError> {
         let opening = self.shared.begin(group)?;
+        match self.shared.options.wal.loss(group) {
+            Loss::Nothing => {}
+            Loss::Possible => tracing::error!(
+                %group,
+                "the damage to the write-ahead log may have taken the latest entries of this group"
+            ),
+            Loss::Certain => return Err(OpenError::Damaged(group)),
+        }
         let local = Local::open(&self.shared.options, group, machine).await?;
         Ok(opening.finish(Driver::Local(local)))
     }
 
     /// Opens this server's replica of a replicated group. Returns when the replica takes part;
     /// what was known to be committed before a restart has then been applied again.
+    ///
+    /// Fails with [`OpenError::Damaged`], and without having said anything to anybody, when damage
+    /// may have taken entries or votes of the replica and others count on them; see
+    /// [`Start::Rejoin`]. The machine may then be used for another try.
     ///
     /// A machine may come from a local group (its seal tells) and go on here under a new group id,
     /// after a checkpoint there: found the group with this server alone, take a checkpoint once it
@@ -81,8 +115,16 @@ impl Consensus {
         machine: Arc<dyn Machine>,
     ) -> Result<Group, OpenError> {
         let opening = self.shared.begin(group)?;
-        let replica = Replica::open(&self.shared.options, group, start, machine).await?;
+        let shared = &self.shared;
+        let replica =
+            Replica::open(&shared.options, &shared.reachable, group, start, machine).await?;
         Ok(opening.finish(Driver::Replicated(replica)))
+    }
+
+    /// Says whether a server is worth handing leaderships to: not when it is gone, nor when it said
+    /// that it is about to stop. All are until told otherwise.
+    pub fn set_reachable(&self, node: NodeId, is_reachable: bool) {
+        self.shared.reachable.set(node, is_reachable);
     }
 
     /// The open group of this id.
@@ -158,15 +200,6 @@ impl Consensus {
 impl Shared {
     /// Reserves the id of a group; given back unless the opening succeeds.
     fn begin(self: &Arc<Self>, group: GroupId) -> Result<Opening, OpenError> {
-        if self
-            .options
-            .wal
-            .damaged()
-            .iter()
-            .any(|damage| damage.affects(group))
-        {
-            return Err(OpenError::Damaged(group));
-        }
         let mut groups = self.groups.lock();
         if groups.contains_key(&group) {
             return Err(OpenError::AlreadyOpen(group));

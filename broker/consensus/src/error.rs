@@ -36,9 +36,12 @@ pub enum OpenError {
     /// The group is already open here.
     #[error("group {0} is already open")]
     AlreadyOpen(GroupId),
-    /// Entries of the group were durable and cannot be read any more. Opening it could take back
-    /// what was acknowledged: restore the store, or let this replica join anew.
-    #[error("the log of group {0} is damaged: restore the store or let this replica join anew")]
+    /// Entries of the group, or its last checkpoint, were durable and cannot be read any more.
+    /// Opening it could take back what was acknowledged: restore the store, or let this replica join
+    /// anew.
+    #[error(
+        "what is stored of group {0} is damaged: restore the store or let this replica join anew"
+    )]
     Damaged(GroupId),
     /// The timing is not usable.
     #[error("timing is not usable: {0}")]

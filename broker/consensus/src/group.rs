@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::consensus::Shared;
 use crate::local::Local;
 use crate::raft::Replica;
-use crate::{ChangeError, GroupId, NodeId, ProposeError, Role};
+use crate::{ChangeError, GroupId, NodeId, ProposeError, Release, Role};
 
 /// One group on this server: cheap to clone, usable from any task.
 #[derive(Clone)]
@@ -180,6 +180,27 @@ impl Group {
                 "a local group lives on one server".to_owned(),
             )),
             Driver::Replicated(replica) => replica.change_members(voters).await,
+        }
+    }
+
+    /// Takes a replica out of the group that asked for it because its log is damaged. Leaders only.
+    /// Returns when this is committed by a majority of the others' and the former members: nothing
+    /// that the replica may have forgotten is then needed any more. The caller adds it again by
+    /// [`Group::change_members`].
+    pub async fn release(&self, node: NodeId) -> Result<Release, ChangeError> {
+        match &self.driver {
+            Driver::Local(_) => Err(ChangeError::Members(
+                "a local group lives on one server".to_owned(),
+            )),
+            Driver::Replicated(replica) => replica.release(node).await,
+        }
+    }
+
+    /// Whether the group has stopped here: it was shut down, or its log or machine failed.
+    pub fn is_stopped(&self) -> bool {
+        match &self.driver {
+            Driver::Local(local) => local.is_stopped(),
+            Driver::Replicated(replica) => replica.is_stopped(),
         }
     }
 

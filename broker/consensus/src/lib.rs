@@ -40,10 +40,11 @@ mod local;
 mod machine;
 mod options;
 mod raft;
+mod reachable;
 mod stop;
 mod transport;
 
-pub use consensus::{Consensus, Start};
+pub use consensus::{Consensus, Release, Start};
 pub use error::{ChangeError, OpenError, ProposeError, StorageError};
 pub use group::{Group, Members, ReplicaStatus, Support};
 pub use machine::{

@@ -102,6 +102,10 @@ impl Local {
         Ok(local)
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.is_raised()
+    }
+
     pub(crate) fn propose(&self, command: Bytes) -> Result<(), ProposeError> {
         let size = command.len();
         let limit = self.options.limits.command_bytes_max;

@@ -45,8 +45,8 @@ pub trait Machine: Send + Sync + 'static {
     fn checkpoint(&self, seal: Bytes) -> Result<(), MachineError>;
 
     /// The seal of the last durable checkpoint (or installed snapshot); `None` for a fresh machine.
-    /// The state at the time of the call must be exactly what that seal covers: asked once, when
-    /// the group is opened.
+    /// The state at the time of the call must be exactly what that seal covers: asked when the group
+    /// is opened, again only if that failed before anything was applied.
     fn seal(&self) -> Option<Bytes>;
 
     /// Takes a consistent picture of the applied state, to bring a far-behind replica up to date.

@@ -13,6 +13,7 @@ mod log_store;
 mod network;
 mod receive;
 mod record;
+mod rejoin;
 mod replica;
 mod state;
 mod types;

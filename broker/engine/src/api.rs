@@ -276,10 +276,26 @@ fn of_stream(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Result<Arc
     let exists = shared
         .meta
         .read(|meta| meta.stream(&job.account, request.stream).is_some());
+    if let Some(reason) = offline_reason(engine, job, request.stream) {
+        return Err(ApiError::stream_offline_reason(reason).into());
+    }
     match exists {
         false if shared.meta.is_leader() => Err(ApiError::STREAM_NOT_FOUND.into()),
         _ => Err(Outcome::Silent),
     }
+}
+
+/// Why a stream is out of service whose only replica is that of this server.
+fn offline_reason(engine: &Engine, job: &Job, stream: &str) -> Option<String> {
+    let shared = &engine.shared;
+    let key = (job.account.clone(), stream.to_owned());
+    let reason = shared.troubles.reason(&key)?;
+    let here = shared.env.node();
+    let is_only = shared.meta.read(|meta| {
+        let assignment = meta.stream(&key.0, &key.1);
+        assignment.is_some_and(|assignment| assignment.replicas == [here])
+    });
+    is_only.then_some(reason)
 }
 
 fn required_level(job: &Job) -> Option<u32> {

@@ -45,6 +45,8 @@ pub struct Asset {
     announcements: Mutex<Vec<ReplyTo>>,
     /// The leader's working set while this replica leads.
     live: Mutex<Option<Arc<Live>>>,
+    /// Set when this replica stops for good.
+    ended: watch::Sender<bool>,
     this: Weak<Asset>,
     /// Publishes that a leadership which ended here left over.
     pub strays: Strays,
@@ -94,6 +96,7 @@ impl Asset {
             places,
             announcements: Mutex::default(),
             live: Mutex::default(),
+            ended: watch::Sender::new(false),
             applied: Notify::new(),
             env,
         }))
@@ -131,6 +134,16 @@ impl Asset {
 
     pub fn role_changes(&self) -> watch::Receiver<Role> {
         self.role.subscribe()
+    }
+
+    /// Returns when this replica has stopped for good.
+    pub async fn ended(&self) {
+        // The sender lives as long as this replica.
+        self.ended.subscribe().wait_for(|ended| *ended).await.ok();
+    }
+
+    pub fn has_ended(&self) -> bool {
+        *self.ended.borrow()
     }
 
     pub fn is_leader(&self) -> bool {
@@ -267,8 +280,17 @@ impl Asset {
         }
     }
 
+    /// Stops at once and for good. Data stay.
+    pub async fn close(&self) {
+        self.ended.send_replace(true);
+        if let Some(group) = self.group() {
+            group.halt().await;
+        }
+    }
+
     /// Stops and deletes everything this server has of the stream.
     pub async fn remove(&self) {
+        self.ended.send_replace(true);
         if let Some(group) = self.group() {
             group.remove().await.ok();
         }
@@ -276,6 +298,11 @@ impl Asset {
             let (account, stream) = self.key();
             tracing::warn!(account, stream, %error, "could not delete all files of the stream");
         }
+    }
+
+    /// Deletes the files of a replica that is not open.
+    pub fn discard(env: &Env, assignment: &Assignment) -> std::io::Result<()> {
+        Places::new(&env.options.store_dir, assignment.group_id()).delete(&*env.fs)
     }
 
     /// The size of the seal's machine part and other facts are the machine's own business; this is
@@ -300,4 +327,15 @@ pub enum OpenError {
         "stored state is damaged ({0}); move the directory away to have it rebuilt from a replica"
     )]
     Damaged(String),
+}
+
+impl OpenError {
+    /// Whether the files will never be usable again.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            OpenError::Damaged(_) => true,
+            OpenError::Store(error) => matches!(error, messages::Error::Manifest { .. }),
+            OpenError::Io(_) => false,
+        }
+    }
 }

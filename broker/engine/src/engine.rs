@@ -4,31 +4,35 @@ mod balance;
 mod changes;
 mod formation;
 mod housekeeping;
+mod mending;
 mod placed;
 mod takeover;
+mod usage;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use consensus::formation::Identity;
-use consensus::{NodeId, Role};
+use consensus::{GroupId, NodeId, Role};
 use jetstream::api::account::AccountLimits;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::allowance::{Allowance, TierUsage, replicas_of};
 use crate::api::{self, Job};
 use crate::asset::Asset;
 use crate::bus::SubscriptionId;
 use crate::env::Env;
 use crate::meta::{META_GROUP, ServerFacts, StreamKey};
 use crate::meta_group::{Change, MetaGroup};
-use crate::peer::{Question, Usage};
+use crate::peer::Question;
 
 pub use formation::{Founding, load_identity, replace_everywhere};
+pub use mending::OfflineReplica;
 pub use placed::{hand_over_meta, successor};
 
 /// Brings the group of a stream in line with its assignment, beside everything else.
@@ -44,6 +48,8 @@ const HAND_OVERS_AT_ONCE: usize = 64;
 /// How long a server that stops waits for acknowledgements of what it proposed.
 const SETTLE_MAX: Duration = Duration::from_secs(1);
 const SETTLE_POLL: Duration = Duration::from_millis(5);
+/// How long other servers may take to hear that this one stops.
+const LEAVING_TIMEOUT: Duration = Duration::from_millis(250);
 /// API requests handled at the same time.
 const WORKERS: usize = 16;
 
@@ -68,10 +74,17 @@ pub(crate) struct Shared {
     /// Tags that this server carries now.
     tags: RwLock<Vec<String>>,
     tasks: Mutex<JoinSet<()>>,
+    pub troubles: mending::Troubles,
+    /// Whether the meta group's replica was damaged and joins anew.
+    rejoins: AtomicBool,
+    /// What accounts use on other servers, as those said last.
+    usage_elsewhere: Mutex<BTreeMap<NodeId, BTreeMap<String, TierUsage>>>,
+    /// The servers that are connected.
+    peers_up: Mutex<BTreeSet<NodeId>>,
 }
 
 struct Account {
-    limits: AccountLimits,
+    allowance: Allowance,
     subscriptions: Vec<SubscriptionId>,
 }
 
@@ -103,6 +116,10 @@ impl Engine {
             identity: Mutex::default(),
             system_account: OnceLock::new(),
             tasks: Mutex::default(),
+            troubles: mending::Troubles::default(),
+            peers_up: Mutex::default(),
+            rejoins: AtomicBool::new(false),
+            usage_elsewhere: Mutex::default(),
         });
         Ok((Engine { shared }, Start { changes, waiting }))
     }
@@ -148,17 +165,18 @@ impl Engine {
     }
 
     /// Lets an account use JetStream, or changes its limits.
-    pub fn enable_account(&self, name: &str, limits: AccountLimits) {
+    pub fn enable_account(&self, name: &str, allowance: impl Into<Allowance>) {
+        let allowance = allowance.into();
         let mut accounts = self.shared.accounts.write();
         if let Some(account) = accounts.get_mut(name) {
-            account.limits = limits;
+            account.allowance = allowance;
             return;
         }
         let subscriptions = api::subscribe(&self.shared.env, name, &self.shared.jobs);
         accounts.insert(
             name.to_owned(),
             Account {
-                limits,
+                allowance,
                 subscriptions,
             },
         );
@@ -185,12 +203,18 @@ impl Engine {
         }
     }
 
+    /// The limits that an account has for all its streams alike; none where it has tiers.
     pub fn account_limits(&self, name: &str) -> Option<AccountLimits> {
-        self.shared
-            .accounts
-            .read()
-            .get(name)
-            .map(|account| account.limits.clone())
+        self.allowance(name).map(|allowance| match allowance {
+            Allowance::Flat(limits) => limits,
+            Allowance::Tiered(_) => AccountLimits::default(),
+        })
+    }
+
+    /// What an account may use; `None` if it has no JetStream.
+    pub fn allowance(&self, name: &str) -> Option<Allowance> {
+        let accounts = self.shared.accounts.read();
+        accounts.get(name).map(|account| account.allowance.clone())
     }
 
     pub fn account_names(&self) -> Vec<String> {
@@ -230,6 +254,17 @@ impl Engine {
             }
             Question::Misses { node } => serde_json::to_vec(&!self.is_online(node)),
             Question::Reliance { node } => serde_json::to_vec(&self.report_groups(node)),
+            Question::AllUsage { accounts } => {
+                self.shared.usage_elsewhere.lock().insert(from, accounts);
+                return Bytes::new();
+            }
+            Question::Leaving => {
+                self.env().consensus.set_reachable(from, false);
+                return Bytes::new();
+            }
+            Question::Release { group } => {
+                serde_json::to_vec(&mending::release(self, GroupId(group), from).await)
+            }
             Question::Message { group, seq } => {
                 let asset = self.asset_of_group(group);
                 serde_json::to_vec(&asset.and_then(|asset| crate::repair::copy(&asset, seq)))
@@ -240,6 +275,17 @@ impl Engine {
 
     /// Tells that the connection to another server came or went.
     pub fn peer_changed(&self, node: NodeId, is_up: bool) {
+        let mut peers_up = self.shared.peers_up.lock();
+        match is_up {
+            true => peers_up.insert(node),
+            false => peers_up.remove(&node),
+        };
+        drop(peers_up);
+        if !is_up {
+            // Others lead its streams now, and count them.
+            self.shared.usage_elsewhere.lock().remove(&node);
+        }
+        self.env().consensus.set_reachable(node, is_up);
         formation::peer_changed(self, node, is_up);
         if !is_up {
             let engine = self.clone();
@@ -269,10 +315,16 @@ impl Engine {
         handing.join_all().await;
     }
 
+    /// Tells the other servers that this one is about to stop, and hands over all leaderships.
+    pub async fn leave(&self) {
+        self.say_leaving().await;
+        self.hand_over().await;
+    }
+
     /// Hands over all leaderships and makes everything durable.
     pub async fn shutdown(&self) {
         // First, while everything still runs: publishers go on with the next leaders meanwhile.
-        self.hand_over().await;
+        self.leave().await;
         let settled = async {
             for asset in self.assets().iter().filter(|asset| !asset.is_leader()) {
                 while !asset.is_settled() {
@@ -287,6 +339,23 @@ impl Engine {
             asset.checkpoint().await;
         }
         self.shared.env.consensus.shutdown().await;
+    }
+
+    /// Tells the other servers that this one stops, so that servers that stop together do not wait
+    /// for each other to take their leaderships.
+    async fn say_leaving(&self) {
+        let peers: Vec<NodeId> = self.shared.peers_up.lock().iter().copied().collect();
+        let question = Question::Leaving.encode();
+        let calls: Vec<_> = peers
+            .into_iter()
+            .map(|peer| {
+                let peers = &self.env().peers;
+                peers.call(peer, question.clone(), LEAVING_TIMEOUT)
+            })
+            .collect();
+        for call in calls {
+            call.await;
+        }
     }
 
     /// Stops at once, without handing over or storing anything, as if the server had died.
@@ -319,14 +388,21 @@ impl Engine {
     }
 
     /// What an account uses on this server, counting the streams it leads.
-    pub fn local_usage(&self, account: &str) -> Usage {
-        let mut usage = Usage::default();
+    pub fn local_usage(&self, account: &str) -> TierUsage {
+        self.all_local_usage().remove(account).unwrap_or_default()
+    }
+
+    /// The same of every account that uses anything.
+    pub(crate) fn all_local_usage(&self) -> BTreeMap<String, TierUsage> {
+        let mut all: BTreeMap<String, TierUsage> = BTreeMap::new();
         for asset in self.assets() {
-            if asset.account() == account && asset.is_leader() {
-                usage += asset.usage();
+            if asset.is_leader() {
+                let replicas = asset.read(|machine| replicas_of(machine.config()));
+                let of_account = all.entry(asset.account()).or_default();
+                *of_account.entry(replicas).or_default() += asset.usage();
             }
         }
-        usage
+        all
     }
 
     /// Requests and refusals of the API since the start.
@@ -352,6 +428,7 @@ impl Engine {
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.shared.tasks.lock();
+        // Those that have ended would be kept otherwise.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
     }
@@ -386,6 +463,8 @@ impl Engine {
         self.spawn(async move { housekeeping::run(engine).await });
         let engine = self.clone();
         self.spawn(async move { placed::run(engine).await });
+        let engine = self.clone();
+        self.spawn(async move { mending::run(engine).await });
     }
 }
 
@@ -437,6 +516,10 @@ impl Shared {
             // The stream's leader reports it again until it is known.
             self.meta.propose(&command).ok();
         }
+    }
+
+    fn rejoins(&self) -> bool {
+        self.rejoins.load(Ordering::Relaxed)
     }
 
     /// Who leads the meta group, if known.

@@ -102,7 +102,7 @@ impl Engine {
         let group = self.meta().group();
         let leader = self.shared.meta_leader();
         let replicas = match self.meta().is_leader() {
-            true => group.map(Group::replicas).unwrap_or_default(),
+            true => group.as_ref().map(Group::replicas).unwrap_or_default(),
             false => Vec::new(),
         };
         let servers = self.meta().read(|meta| meta.servers().len());
@@ -114,8 +114,10 @@ impl Engine {
                 .iter()
                 .map(|status| self.peer_info(status))
                 .collect(),
-            size: group.map_or(servers, |group| group.members().voters.len()),
-            pending: group.map_or(0, Group::commit_lag),
+            size: group
+                .as_ref()
+                .map_or(servers, |group| group.members().voters.len()),
+            pending: group.as_ref().map_or(0, Group::commit_lag),
             evacuating: self
                 .meta()
                 .read(|meta| meta.evacuating().clone())

@@ -101,6 +101,7 @@ pub async fn supervise(engine: Engine, asset: Arc<Asset>) {
             let mut outbox = Outbox::default();
             tokio::select! {
                 biased;
+                () = asset.ended() => {}
                 changed = roles.changed() => if changed.is_err() { return },
                 () = lead(&engine, &asset, &live, &mut subscriptions, &mut outbox) => {}
             }
@@ -110,9 +111,13 @@ pub async fn supervise(engine: Engine, asset: Arc<Asset>) {
         } else {
             tokio::select! {
                 biased;
+                () = asset.ended() => {}
                 changed = roles.changed() => if changed.is_err() { return },
                 () = forward_strays(&engine, &asset) => {}
             }
+        }
+        if asset.has_ended() {
+            return;
         }
     }
 }

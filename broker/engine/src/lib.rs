@@ -10,6 +10,7 @@
 //! system and a way to ask its peers, and so does the simulation.
 
 mod advisory;
+mod allowance;
 mod api;
 mod asset;
 pub mod bus;
@@ -26,12 +27,14 @@ pub mod peer;
 pub mod placement;
 mod planner;
 mod proposals;
+pub mod random;
 mod reliance;
 mod repair;
 
+pub use allowance::Allowance;
 pub use api::VERSION;
 pub use asset::Asset;
-pub use engine::{Engine, Founding, Start, load_identity};
+pub use engine::{Engine, Founding, OfflineReplica, Start, load_identity};
 pub use inspect::{ConsumerNumbers, MetaCluster};
 pub use meta_group::MetaGroup;
 pub use reliance::{Blocker, Reliance};

@@ -4,7 +4,7 @@
 //! a damaged file costs a longer replay and never a stream.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use consensus::{Group, Machine, MachineError, ProposeError, Role, SnapshotReader, SnapshotWriter};
@@ -32,10 +32,11 @@ pub struct MetaGroup {
     fs: Arc<dyn FileSystem>,
     file: PathBuf,
     held: RwLock<Held>,
-    seal_at_open: Mutex<Option<Bytes>>,
+    /// That of the checkpoint on disk.
+    seal: Mutex<Option<Bytes>>,
     changes: mpsc::UnboundedSender<Change>,
     role: watch::Sender<Role>,
-    group: OnceLock<Group>,
+    group: RwLock<Option<Group>>,
     this: Weak<MetaGroup>,
 }
 
@@ -72,20 +73,20 @@ impl MetaGroup {
             fs,
             file,
             held: RwLock::new(held),
-            seal_at_open: Mutex::new(seal),
+            seal: Mutex::new(seal),
             changes,
             role: watch::Sender::new(Role::Follower { leader: None }),
-            group: OnceLock::new(),
+            group: RwLock::default(),
         });
         Ok((group, receiver))
     }
 
     pub fn attach(&self, group: Group) {
-        self.group.set(group).ok();
+        *self.group.write() = Some(group);
     }
 
-    pub fn group(&self) -> Option<&Group> {
-        self.group.get()
+    pub fn group(&self) -> Option<Group> {
+        self.group.read().clone()
     }
 
     pub fn read<T>(&self, read: impl FnOnce(&MetaState) -> T) -> T {
@@ -101,8 +102,7 @@ impl MetaGroup {
     }
 
     pub fn propose(&self, command: &MetaCommand) -> Result<(), ProposeError> {
-        self.group
-            .get()
+        self.group()
             .ok_or(ProposeError::Closed)?
             .propose(command.encode())
     }
@@ -119,7 +119,9 @@ impl MetaGroup {
         self.replace(&bytes).map_err(|error| match error.kind() {
             std::io::ErrorKind::StorageFull => MachineError::passing(error),
             _ => MachineError::new(error),
-        })
+        })?;
+        *self.seal.lock() = Some(Bytes::copy_from_slice(seal));
+        Ok(())
     }
 
     fn replace(&self, bytes: &[u8]) -> std::io::Result<()> {
@@ -134,7 +136,8 @@ fn previous(file: &Path) -> PathBuf {
     file.with_extension("previous")
 }
 
-/// The newest undamaged checkpoint.
+/// The newest undamaged checkpoint. Without one the log shows whether there was any: it begins later
+/// then, and this replica gets its state from the others.
 fn load(fs: &dyn FileSystem, file: &Path) -> std::io::Result<Option<Checkpoint>> {
     for candidate in [file.to_owned(), previous(file)] {
         if !fs.exists(&candidate)? {
@@ -147,14 +150,6 @@ fn load(fs: &dyn FileSystem, file: &Path) -> std::io::Result<Option<Checkpoint>>
                 .map_err(std::io::Error::other);
         }
         tracing::error!(file = %candidate.display(), "checkpoint of the meta group is damaged");
-    }
-    let damaged = fs.exists(file)? || fs.exists(&previous(file))?;
-    if damaged {
-        return Err(std::io::Error::new(
-            std::io::ErrorKind::InvalidData,
-            "both checkpoints of the meta group are damaged; move the store directory away to have \
-             this server rebuilt from the others",
-        ));
     }
     Ok(None)
 }
@@ -188,7 +183,7 @@ impl Machine for MetaGroup {
     }
 
     fn seal(&self) -> Option<Bytes> {
-        self.seal_at_open.lock().take()
+        self.seal.lock().clone()
     }
 
     fn snapshot(&self) -> Result<Box<dyn SnapshotReader>, MachineError> {

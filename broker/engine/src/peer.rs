@@ -1,9 +1,12 @@
 //! What servers ask each other about JetStream, beside consensus.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use consensus::NodeId;
 use serde::{Deserialize, Serialize};
 
+use crate::allowance::TierUsage;
 use crate::forward::Forwarded;
 use crate::meta::ServerFacts;
 
@@ -36,6 +39,15 @@ pub enum Question {
         group: u64,
         messages: Vec<Forwarded>,
     },
+    /// What every account uses on the asking server, counting what it leads.
+    AllUsage {
+        accounts: BTreeMap<String, TierUsage>,
+    },
+    /// The asking server is about to stop: nobody should hand leaderships over to it.
+    Leaving,
+    /// To the leader of a group: take the replica of the asking server out of it, whose log or files
+    /// are damaged.
+    Release { group: u64 },
     /// A stored message, to repair a damaged copy.
     Message { group: u64, seq: u64 },
 }

@@ -137,8 +137,12 @@ impl Engine {
     pub(crate) fn report_groups(&self, node: NodeId) -> GroupReports {
         let mut reports = GroupReports::default();
         if let Some(group) = self.meta().group() {
-            reports.add(META_GROUP.0, group, node);
+            reports.add(META_GROUP.0, &group, node);
         }
+        let offline = self.offline_replicas();
+        reports
+            .broken
+            .extend(offline.iter().map(|replica| replica.group));
         for asset in self.assets() {
             let id = asset.assignment.read().group;
             if let Some(reason) = asset.failure() {

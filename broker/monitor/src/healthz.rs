@@ -240,6 +240,13 @@ fn look_at_stream(
         ..Problem::default()
     };
     let Some(asset) = engine.asset(account, stream) else {
+        let mut offline = engine.offline_replicas().into_iter();
+        if let Some(offline) = offline.find(|r| r.account == account && r.stream == stream) {
+            let reason = offline.reason;
+            let error = format!("JetStream stream '{account} > {stream}' is offline: {reason}");
+            found.add(UNAVAILABLE, problem(error));
+            return None;
+        }
         let error = format!("JetStream stream {stream:?} not found on account {account:?}");
         found.add(missing, problem(error));
         return None;

@@ -1,6 +1,5 @@
 //! Starts JetStream on this server: its log, its consensus, its engine.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,10 +8,9 @@ use anyhow::{Context, bail};
 use consensus::{Blocking, Consensus, Limits, Timing};
 use engine::clock::Clock;
 use engine::env::{Env, Options as EngineOptions};
+use engine::random::Random;
 use engine::{Engine, Founding};
 use hub::Hub;
-use identity::jwt::AccountClaims;
-use jetstream::api::account::AccountLimits;
 use settings::Options;
 use settings::options::SyncInterval;
 use storage::fs::{DiskFs, FileSystem};
@@ -70,6 +68,7 @@ impl JetStream {
                 links: links.clone(),
                 peers: peers.clone(),
             }),
+            random: Random::new(rand::random()),
         };
         let (engine, start) = Engine::new(env)?;
         if clustered {
@@ -107,31 +106,6 @@ impl JetStream {
                 .ok();
         }
     }
-}
-
-/// What an account's claims allow it to use; `None` without JetStream.
-pub fn limits_of_claims(claims: &AccountClaims) -> Option<AccountLimits> {
-    let granted = &claims.body.limits;
-    let tiers: BTreeMap<_, _> = granted.tiered_limits.clone();
-    // Tiers are added up: this version checks the sum, not each tier.
-    let limits = match tiers.values().next() {
-        Some(first) if !granted.jetstream.is_enabled() => first.clone(),
-        _ => granted.jetstream.clone(),
-    };
-    if !limits.is_enabled() {
-        return None;
-    }
-    let or_none = |limit: i64| if limit == 0 { -1 } else { limit };
-    Some(AccountLimits {
-        max_memory: limits.mem_storage,
-        max_storage: limits.disk_storage,
-        max_streams: or_none(limits.streams),
-        max_consumers: or_none(limits.consumer),
-        max_ack_pending: or_none(limits.max_ack_pending),
-        memory_max_stream_bytes: or_none(limits.mem_max_stream_bytes),
-        storage_max_stream_bytes: or_none(limits.disk_max_stream_bytes),
-        max_bytes_required: limits.max_bytes_required,
-    })
 }
 
 fn open_wal(

@@ -23,10 +23,12 @@ use crate::codec::Malformed;
 use crate::stop::Stop;
 
 /// Keys of the small values that are kept beside the entries of a group.
-mod key {
-    pub(super) const VOTE: u8 = 1;
-    pub(super) const COMMITTED: u8 = 2;
-    pub(super) const PURGED: u8 = 3;
+pub(super) mod key {
+    pub(in crate::raft) const VOTE: u8 = 1;
+    pub(in crate::raft) const COMMITTED: u8 = 2;
+    pub(in crate::raft) const PURGED: u8 = 3;
+    /// Where the machine stood when this replica began anew: the index after its last applied one.
+    pub(in crate::raft) const JOINED: u8 = 4;
 }
 
 /// How much of the log is held in memory at a time while committed entries are read to be applied.

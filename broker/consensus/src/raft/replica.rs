@@ -17,14 +17,16 @@ use super::frame::{Refused, Request, append_answer, refuse, transfer_answer, vot
 use super::log_store::LogStore;
 use super::network::Network;
 use super::receive::Receiver;
+use super::rejoin;
 use super::state::{Applied, State};
 use super::types::{Command, Proposal, Runtime, Ticket, Types, Vote};
 use crate::in_flight::InFlight;
 use crate::kind::Kind;
+use crate::reachable::Reachable;
 use crate::stop::Stop;
 use crate::{
     Blocking, BoxFuture, ChangeError, GroupId, Machine, Members, NodeId, OpenError, Options,
-    ProposeError, ReplicaStatus, Role, Start, StorageError, Support,
+    ProposeError, Release, ReplicaStatus, Role, Start, StorageError, Support,
 };
 
 mod change;
@@ -42,6 +44,7 @@ pub(crate) struct Replica {
     /// Requests of peers that wait for an answer.
     requests: Arc<InFlight>,
     log: Log,
+    reachable: Reachable,
     stop: Stop,
     pub(super) receiver: Receiver,
 }
@@ -50,11 +53,18 @@ impl Replica {
     /// Opens what is stored and takes part.
     pub(crate) async fn open(
         options: &Options,
+        reachable: &Reachable,
         group: GroupId,
         start: Start,
         machine: Arc<dyn Machine>,
     ) -> Result<Arc<Self>, OpenError> {
         let stop = Stop::new();
+        let mut state = State::open(group, machine.clone(), options.blocking, stop.clone())
+            .map_err(|error| StorageError::Machine {
+                group,
+                reason: error.to_string(),
+            })?;
+        let start = rejoin::settle(options, group, start, &mut state).await?;
         let log = options.wal.log(group);
         Kind::Replicated.claim(group, &log)?;
         let log_error = |error: std::io::Error| StorageError::Log {
@@ -64,17 +74,10 @@ impl Replica {
         let append_bytes_max = options.limits.append_bytes_max as u64;
         let store =
             LogStore::open(log.clone(), stop.clone(), append_bytes_max).map_err(log_error)?;
-        let state = State::open(group, machine.clone(), options.blocking, stop.clone()).map_err(
-            |error| StorageError::Machine {
-                group,
-                reason: error.to_string(),
-            },
-        )?;
         let applied = state.applied();
-        check_continuous(group, &store, &applied).map_err(|error| match error {
-            Ok(inconsistent) => inconsistent,
-            Err(error) => log_error(error),
-        })?;
+        if !is_continuous(group, &store, &applied).map_err(log_error)? {
+            return Err(OpenError::Damaged(group));
+        }
         let config = config::of(options).map_err(OpenError::Timing)?;
         let network = Network {
             group,
@@ -109,6 +112,7 @@ impl Replica {
             in_flight: InFlight::new(limits.in_flight_count_max, limits.in_flight_bytes_max),
             requests: InFlight::new(config::REQUESTS_MAX, config::REQUEST_BYTES_MAX),
             log,
+            reachable: reachable.clone(),
             stop,
             receiver: Receiver::default(),
         });
@@ -228,6 +232,10 @@ impl Replica {
 
     pub(crate) fn role(&self) -> Role {
         self.applied.role()
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.is_raised()
     }
 
     pub(crate) fn leader(&self) -> Option<NodeId> {
@@ -357,21 +365,15 @@ impl Replica {
     }
 }
 
-/// A machine must not be older than the log begins: what is between is nowhere.
-fn check_continuous(
-    group: GroupId,
-    store: &LogStore,
-    applied: &Applied,
-) -> Result<(), Result<StorageError, std::io::Error>> {
-    let purged = store.purged().map_err(Err)?.map(|log_id| log_id.index);
-    if purged > applied.index() {
-        let reason = format!(
-            "the log begins after index {purged:?}, but the last checkpoint is of {:?}",
-            applied.index()
-        );
-        return Err(Ok(StorageError::Inconsistent { group, reason }));
+/// A machine must not be older than the log begins: what is between is nowhere. It comes from a
+/// checkpoint that was damaged.
+fn is_continuous(group: GroupId, store: &LogStore, applied: &Applied) -> std::io::Result<bool> {
+    let purged = store.purged()?.map(|log_id| log_id.index);
+    let applied = applied.index();
+    if purged > applied {
+        tracing::error!(%group, ?purged, ?applied, "the last checkpoint is older than the log");
     }
-    Ok(())
+    Ok(purged <= applied)
 }
 
 /// Decodes a request just far enough to find its group.

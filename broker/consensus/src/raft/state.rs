@@ -1,5 +1,6 @@
 //! Drives a machine from the committed log.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,9 @@ use super::record::Seal;
 use super::types::{Entry, LogId, SnapshotMeta, StoredMembership, Types};
 use crate::blocking;
 use crate::stop::Stop;
-use crate::{Blocking, GroupId, Machine, MachineError, Role, SnapshotReader, SnapshotWriter};
+use crate::{
+    Blocking, GroupId, Machine, MachineError, NodeId, Role, SnapshotReader, SnapshotWriter,
+};
 
 /// How long a received snapshot waits before the next look for room on the disk.
 const ROOM_RETRY: Duration = Duration::from_millis(500);
@@ -108,6 +111,28 @@ impl State {
             commands: Vec::new(),
             responders: Vec::new(),
         })
+    }
+
+    /// The index after the last applied one.
+    pub(super) fn next_index(&self) -> u64 {
+        self.applied.index().map_or(0, |index| index + 1)
+    }
+
+    /// The voters as of the last checkpoint, if there is one that names any.
+    pub(super) fn voters(&self) -> Option<BTreeSet<NodeId>> {
+        let seal = self.applied.seal.lock();
+        let voters: BTreeSet<NodeId> = seal.membership.voter_ids().collect();
+        (!voters.is_empty()).then_some(voters)
+    }
+
+    /// Forgets who the members were if that is from before this index.
+    pub(super) fn forget_members_before(&mut self, index: u64) {
+        if self.next_index() > index {
+            return;
+        }
+        let mut seal = self.applied.seal.lock();
+        seal.membership = StoredMembership::default();
+        self.checkpoint = seal.applied.is_some().then(|| meta(&seal));
     }
 
     pub(crate) fn applied(&self) -> Arc<Applied> {

@@ -64,7 +64,7 @@ pub async fn step_down(
         Ok(body) => body,
         Err(error) => return error.into(),
     };
-    let target = match target(engine, body.placement, group) {
+    let target = match target(engine, body.placement, &group) {
         Ok(target) => target,
         Err(error) => return error.into(),
     };
@@ -86,11 +86,11 @@ pub async fn meta_step_down(engine: &Engine, job: &Job) -> Outcome {
         Ok(body) => body,
         Err(error) => return error.into(),
     };
-    let target = match target(engine, body.placement, group) {
+    let target = match target(engine, body.placement, &group) {
         Ok(target) => target,
         Err(error) => return error.into(),
     };
-    hand_over(group, target, Verb::MetaLeaderStepDown).await
+    hand_over(&group, target, Verb::MetaLeaderStepDown).await
 }
 
 async fn hand_over(group: &Group, target: Option<NodeId>, verb: Verb) -> Outcome {

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{Asset, snapshot};
 use crate::bus::Outgoing;
-use crate::inbox::PublishBatch;
+use crate::inbox::{PublishBatch, Unanswered};
 use crate::lead::LiveEvent;
 use crate::proposals::Waiter;
 
@@ -49,8 +49,15 @@ impl Machine for Asset {
                 .proposal
                 .and_then(|id| self.proposals.lock().take(id));
             match (command.action, waiter) {
-                (Action::PublishBatch(publishes), Some(Waiter::Publishers(replies))) => {
-                    self.strays.push(PublishBatch { publishes, replies });
+                (
+                    Action::PublishBatch(publishes),
+                    Some(Waiter::Publishers(replies, unanswered)),
+                ) => {
+                    self.strays.push(PublishBatch {
+                        publishes,
+                        replies,
+                        unanswered,
+                    });
                 }
                 (Action::Copy(copied), _) => {
                     if let Some(live) = self.live() {
@@ -66,6 +73,10 @@ impl Machine for Asset {
 
     fn checkpoint(&self, seal: Bytes) -> Result<(), MachineError> {
         let mut state = self.state.write();
+        if let Some(reason) = &state.failed {
+            // What was not applied must not count as done.
+            return Err(MachineError::new(reason.as_str()));
+        }
         let blob = Self::seal_blob(&state, &seal);
         state
             .machine
@@ -83,6 +94,9 @@ impl Machine for Asset {
             .this
             .upgrade()
             .ok_or_else(|| MachineError::new("replica is closing"))?;
+        if let Some(reason) = self.failure() {
+            return Err(MachineError::new(reason));
+        }
         Ok(Box::new(snapshot::Reader::new(asset)))
     }
 
@@ -105,6 +119,8 @@ type Requester = oneshot::Sender<Result<Answer, ApiError>>;
 #[derive(Default)]
 struct Outcome {
     messages: Vec<Outgoing>,
+    republished: Vec<Outgoing>,
+    unanswered: Vec<Unanswered>,
     events: Vec<LiveEvent>,
     answers: Vec<(Requester, Result<Answer, ApiError>)>,
 }
@@ -129,7 +145,7 @@ impl Asset {
                     .proposal
                     .and_then(|id| self.proposals.lock().take(id));
                 if state.machine.config().no_ack
-                    && let Some(Waiter::Publishers(replies)) = &mut waiter
+                    && let Some(Waiter::Publishers(replies, _)) = &mut waiter
                 {
                     // Publishers to such a stream may have used a reply subject of their own.
                     replies.fill(None);
@@ -137,9 +153,12 @@ impl Asset {
                 outcome.take(&self.acks, waiter, &mut effects);
             }
         }
-        if !outcome.messages.is_empty() {
-            self.env.bus.publish(&self.account(), &outcome.messages);
+        // Whoever hears that a message is stored may look for its copy at once.
+        outcome.republished.append(&mut outcome.messages);
+        if !outcome.republished.is_empty() {
+            self.env.bus.publish(&self.account(), &outcome.republished);
         }
+        drop(outcome.unanswered);
         if let Some(live) = self.live() {
             live.events(outcome.events);
         }
@@ -162,7 +181,10 @@ impl Outcome {
         let mut publishers = Vec::new();
         let mut request = None;
         match waiter {
-            Some(Waiter::Publishers(replies)) => publishers = replies,
+            Some(Waiter::Publishers(replies, unanswered)) => {
+                publishers = replies;
+                self.unanswered.push(unanswered);
+            }
             Some(Waiter::Confirmations(replies)) => self.messages.extend(replies),
             Some(Waiter::Request(sender)) => request = Some(sender),
             None => {}
@@ -187,7 +209,7 @@ impl Outcome {
                     headers,
                     payload,
                 } if proposed_here => {
-                    self.messages.push(Outgoing {
+                    self.republished.push(Outgoing {
                         subject,
                         shown: None,
                         reply: None,

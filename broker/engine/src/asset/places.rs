@@ -67,9 +67,9 @@ impl Places {
         }
     }
 
-    /// The seal that consensus asks for once, when the group is opened.
+    /// The seal that consensus asks for when the group is opened.
     pub(super) fn seal_at_open(&self) -> Option<Bytes> {
-        self.seal_at_open.lock().take()
+        self.seal_at_open.lock().clone()
     }
 
     /// Opens the generation in force, or begins the first one.

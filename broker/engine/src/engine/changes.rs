@@ -37,7 +37,7 @@ async fn applied(engine: &Engine, event: MetaEvent) {
         MetaEvent::Updated { key, reply } => updated(engine, &key, reply).await,
         MetaEvent::Moved { key, left } => moved(shared, &key, &left).await,
         MetaEvent::Removed { stream, reply } => {
-            remove(shared, &stream.key()).await;
+            remove(shared, &stream.key(), Some(&stream)).await;
             if shared.meta.is_leader() {
                 answer(
                     shared,
@@ -111,7 +111,7 @@ async fn moved(shared: &Shared, key: &StreamKey, left: &[NodeId]) {
     let here = shared.env.node();
     if left.contains(&here) && !assignment.is_held_by(here) {
         tracing::info!(account = key.0, stream = key.1, "stream moved away");
-        remove(shared, key).await;
+        remove(shared, key, Some(&assignment)).await;
         return;
     }
     let asset = shared.assets.read().get(key).cloned();
@@ -233,29 +233,34 @@ async fn report_moved(engine: &Engine, asset: &Asset) {
 }
 
 /// How a replica begins when nothing is stored for it here.
-enum Opening {
+#[derive(Clone, Copy)]
+pub(super) enum Opening {
     Founding,
     Joining,
+}
+
+impl Opening {
+    pub(super) fn start(self, assignment: &Assignment) -> Start {
+        match self {
+            Opening::Founding => Start::Founding(assignment.founders.iter().copied().collect()),
+            Opening::Joining => Start::Join,
+        }
+    }
 }
 
 async fn open(engine: &Engine, assignment: Assignment, opening: Opening, reply: Option<ReplyTo>) {
     let shared = &engine.shared;
     let key = assignment.key();
-    if shared.assets.read().contains_key(&key) {
+    if shared.assets.read().contains_key(&key) || shared.troubles.reason(&key).is_some() {
         return;
     }
     let group_id = assignment.group_id();
-    let start = match opening {
-        Opening::Founding => Start::Founding(assignment.founders.iter().copied().collect()),
-        Opening::Joining => Start::Join,
-    };
+    let start = opening.start(&assignment);
     let volatile = is_volatile(&shared.env, &assignment);
     let asset = match Asset::open(shared.env.clone(), assignment) {
         Ok(asset) => asset,
         Err(error) => {
-            let (account, stream) = key;
-            tracing::error!(account, stream, %error, "stream cannot be opened and stays offline");
-            return;
+            return shared.troubles.note(&key, group_id.0, &error.to_string());
         }
     };
     if let Some(reply) = reply {
@@ -274,23 +279,36 @@ async fn open(engine: &Engine, assignment: Assignment, opening: Opening, reply: 
     match group {
         Some(Ok(group)) => asset.attach(group),
         Some(Err(error)) => {
-            let (account, stream) = key;
-            tracing::error!(account, stream, %error, "stream cannot be started and stays offline");
-            return;
+            return shared.troubles.note(&key, group_id.0, &error.to_string());
         }
         None => {}
     }
     engine.spawn(lead::supervise(engine.clone(), asset));
 }
 
-async fn remove(shared: &Shared, key: &StreamKey) {
+/// Stops and deletes a replica; one that is out of service by its former assignment.
+async fn remove(shared: &Shared, key: &StreamKey, assignment: Option<&Assignment>) {
     let asset = shared.assets.write().remove(key);
-    if let Some(asset) = asset {
-        asset.remove().await;
+    match (asset, assignment) {
+        (Some(asset), _) => asset.remove().await,
+        (None, Some(assignment)) if shared.troubles.reason(key).is_some() => {
+            shared.troubles.over(key);
+            let deleted = Asset::discard(&shared.env, assignment);
+            let removed = shared.env.consensus.remove(assignment.group_id());
+            let error = removed
+                .err()
+                .map(|error| error.to_string())
+                .or(deleted.err().map(|error| error.to_string()));
+            if let Some(error) = error {
+                let (account, stream) = key;
+                tracing::warn!(account, stream, error, "could not delete all of the stream");
+            }
+        }
+        (None, _) => {}
     }
 }
 
-fn assignment(shared: &Shared, key: &StreamKey) -> Option<Assignment> {
+pub(super) fn assignment(shared: &Shared, key: &StreamKey) -> Option<Assignment> {
     shared
         .meta
         .read(|meta| meta.stream(&key.0, &key.1).cloned())
@@ -320,15 +338,11 @@ impl Shared {
                 .iter()
                 .any(|stream| stream.key() == key && Some(stream.group) == self.group_of(&key));
             if !same {
-                remove(self, &key).await;
+                remove(self, &key, None).await;
             }
         }
         for assignment in assigned {
-            let opening = if self.was_founded_here(&assignment) {
-                Opening::Founding
-            } else {
-                Opening::Joining
-            };
+            let opening = self.opening_of(&assignment);
             open(engine, assignment, opening, None).await;
         }
     }
@@ -336,7 +350,7 @@ impl Shared {
     /// Every replica of a new stream is a founder; one that is added later has no say in that.
     /// Both look alike after a restart before the first entry, where founding again is harmless:
     /// the members given are those the group was founded with.
-    fn was_founded_here(&self, assignment: &Assignment) -> bool {
+    pub(super) fn was_founded_here(&self, assignment: &Assignment) -> bool {
         assignment.founders.contains(&self.env.node())
     }
 

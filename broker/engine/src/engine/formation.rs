@@ -1,6 +1,6 @@
 //! Joins the rules of `consensus::formation` to this server: its disk, its peers, its meta group.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use consensus::{NodeId, Start as GroupStart};
 use storage::fs::{FileSystem, read_file, write_file_atomic};
 use tokio::sync::mpsc;
 
-use super::Engine;
-use crate::meta::{META_GROUP, MetaCommand};
+use super::{Engine, mending};
+use crate::meta::MetaCommand;
 use crate::meta_group::Change;
 use crate::peer::Question;
 use crate::planner::Planner;
@@ -21,6 +21,8 @@ use crate::planner::Planner;
 const TICK: Duration = Duration::from_millis(250);
 /// How long a founding message may take.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
+/// Messages put off while the identity cannot be stored; more are dropped and sent again.
+const MAX_ACTIONS: usize = 1024;
 /// Founding messages waiting to be handled; more are dropped and sent again.
 const MAX_WAITING: usize = 1024;
 const IDENTITY_BYTES_MAX: u64 = 1 << 20;
@@ -113,6 +115,8 @@ pub(super) async fn run(engine: Engine, changes: mpsc::UnboundedReceiver<Change>
         roster: Roster::new(),
         started: tokio::time::Instant::now(),
         said: String::new(),
+        actions: VecDeque::new(),
+        is_stuck: false,
     };
     let mut ticks = tokio::time::interval(TICK);
     loop {
@@ -138,19 +142,38 @@ struct Driver {
     started: tokio::time::Instant,
     /// The status logged last.
     said: String,
+    /// What is still to be done, in order; more than nothing only while the disk refuses an identity.
+    actions: VecDeque<Action>,
+    is_stuck: bool,
 }
 
 impl Driver {
     fn handle(&mut self, event: Event) {
         let now_ms = self.started.elapsed().as_millis() as u64;
-        for action in self.formation.on_event(event, now_ms) {
+        let actions = self.formation.on_event(event, now_ms);
+        let room = MAX_ACTIONS.saturating_sub(self.actions.len());
+        for (at, action) in actions.into_iter().enumerate() {
+            // What is sent is sent again by and by.
+            if at < room || !matches!(action, Action::Send(..)) {
+                self.actions.push_back(action);
+            }
+        }
+        while let Some(action) = self.actions.pop_front() {
+            if let Action::Persist(identity) = &action
+                && !self.persist(identity)
+            {
+                // Going on would promise something that a restart forgets.
+                self.actions.push_front(action);
+                break;
+            }
             self.act(action);
         }
     }
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Persist(identity) => self.persist(&identity),
+            // Done before.
+            Action::Persist(_) => {}
             Action::Send(to, message) => self.send(to, &message),
             Action::Start(membership) => self.start(membership),
             Action::Admit {
@@ -182,13 +205,19 @@ impl Driver {
         }
     }
 
-    fn persist(&self, identity: &Identity) {
+    /// Whether the identity is stored now; if not, it is tried again at the next event.
+    fn persist(&mut self, identity: &Identity) -> bool {
         let env = self.engine.env();
         let file = env.options.store_dir.join("identity");
-        if let Err(error) = write_file_atomic(&*env.fs, &file, &identity.encode()) {
-            // Going on would promise something that a restart forgets.
-            panic!("identity cannot be stored in {}: {error}", file.display());
+        let stored = write_file_atomic(&*env.fs, &file, &identity.encode());
+        if let Err(error) = &stored
+            && !self.is_stuck
+        {
+            let file = file.display().to_string();
+            tracing::error!(file, %error, "identity cannot be stored; the cluster waits for it");
         }
+        self.is_stuck = stored.is_err();
+        !self.is_stuck
     }
 
     fn send(&self, to: NodeId, message: &Message) {
@@ -218,18 +247,8 @@ impl Driver {
                 false => GroupStart::Join,
             };
             let meta = engine.meta().clone();
-            match engine
-                .env()
-                .consensus
-                .replicated(META_GROUP, start, meta.clone())
-                .await
-            {
-                Ok(group) => {
-                    meta.attach(group);
-                    engine.run_meta(changes).await;
-                }
-                Err(error) => tracing::error!(%error, "meta group cannot be opened"),
-            }
+            mending::open_meta(&engine, &meta, start).await;
+            engine.run_meta(changes).await;
         });
     }
 
@@ -240,6 +259,15 @@ impl Driver {
         };
         let members = group.members();
         let here = self.engine.env().node();
+        // A replica that joins anew has to be let in like a new server. It may not know any members
+        // yet; one that was removed from them for good does.
+        let joins_anew = members.voters.is_empty() || members.learners.contains(&here);
+        if joins_anew || !members.voters.contains(&here) && self.engine.shared.rejoins() {
+            let peers: Vec<NodeId> = self.engine.shared.peers_up.lock().iter().copied().collect();
+            for peer in peers {
+                self.send(peer, &Message::Join);
+            }
+        }
         let roster: Roster = self.engine.meta().read(|meta| {
             let servers = meta.servers().iter();
             let present = servers.filter(|(node, _)| members.voters.contains(node));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use consensus::{Group, NodeId};
+use consensus::{ChangeError, Group, NodeId};
 use tokio::time::MissedTickBehavior;
 
 use super::{Engine, balance};
@@ -92,7 +92,7 @@ pub async fn hand_over_meta(engine: &Engine) {
     if engine.meta().is_leader()
         && let Some(group) = engine.meta().group()
     {
-        hand_over(engine, group).await;
+        hand_over(engine, &group).await;
     }
 }
 
@@ -102,8 +102,10 @@ pub(super) async fn hand_over(engine: &Engine, group: &Group) {
     let Some(target) = successor(engine, group, |_| true) else {
         return;
     };
-    if let Err(error) = group.transfer_leader(Some(target)).await {
-        tracing::warn!(group = %group.id(), %error, "leadership not handed over");
+    match group.transfer_leader(Some(target)).await {
+        // The others stop, too.
+        Ok(_) | Err(ChangeError::NoTarget) => {}
+        Err(error) => tracing::warn!(group = %group.id(), %error, "leadership not handed over"),
     }
 }
 

@@ -104,6 +104,8 @@ definitions! {
         "Bytes of messages this server offers to hold, in files and in memory.";
     STREAMS: GAUGE "weir_streams" []
         "Stream replicas on this server.";
+    STREAMS_OFFLINE: GAUGE "weir_stream_replicas_offline" []
+        "Stream replicas of this server that are out of service, damaged or failed.";
     STREAM_MESSAGES: GAUGE "weir_stream_messages" ["account", "stream"]
         "Messages of this server's replica.";
     STREAM_BYTES: GAUGE "weir_stream_bytes" ["account", "stream"]
@@ -158,6 +160,8 @@ definitions! {
         "Groups that have records in the log.";
     WAL_FULL: GAUGE "weir_wal_full" []
         "1 while the device is full and appends are refused, else 0.";
+    WAL_DAMAGED: GAUGE "weir_wal_damaged_places" []
+        "Places of the write-ahead log that do not read back and that some replica has not got over.";
     WAL_REFUSED: COUNTER "weir_wal_refused_appends_total" ["reason"]
         "Appends refused, because the device was full or the queue was.";
 }

@@ -22,6 +22,8 @@ pub(super) fn fill(engine: &Engine, sheet: &mut Sheet) {
     sheet.count(&STORE_LIMIT, &["memory"], options.max_memory_bytes);
     let assets = engine.assets();
     sheet.count(&STREAMS, &[], assets.len() as u64);
+    let offline = engine.offline_replicas().len() as u64;
+    sheet.count(&STREAMS_OFFLINE, &[], offline);
     fill_streams(&assets, sheet);
     fill_consumers(engine, &assets, sheet);
     if let Some(group) = engine
@@ -29,7 +31,7 @@ pub(super) fn fill(engine: &Engine, sheet: &mut Sheet) {
         .group()
         .filter(|_| engine.env().is_clustered())
     {
-        fill_group(engine, group, ("", META), engine.meta().is_leader(), sheet);
+        fill_group(engine, &group, ("", META), engine.meta().is_leader(), sheet);
     }
     for asset in assets.iter().take(MAX_STREAMS) {
         let is_replicated = asset.assignment.read().replicas.len() > 1;

@@ -21,6 +21,7 @@ pub(super) fn fill(wal: &Wal, sheet: &mut Sheet) {
     sheet.count(&WAL_SIZE, &[], stats.size_bytes);
     sheet.count(&WAL_QUEUED, &[], stats.queued_bytes);
     sheet.count(&WAL_GROUPS, &[], stats.groups);
+    sheet.count(&WAL_DAMAGED, &[], wal.damaged().len() as u64);
     sheet.count(&WAL_FULL, &[], u64::from(stats.full));
     sheet.count(&WAL_REFUSED, &["full"], stats.appends_refused_full);
     sheet.count(&WAL_REFUSED, &["busy"], stats.appends_refused_busy);

@@ -166,10 +166,11 @@ async fn start_engine(hub: &Arc<Hub>, fs: Arc<SimFs>, wal: Wal) -> Engine {
         wal,
         consensus,
         peers: Arc::new(Alone),
+        random: engine::random::Random::new(1),
     };
     let (engine, start) = Engine::new(env).unwrap();
     engine.start_alone(start).await.unwrap();
-    engine.enable_account("A", Default::default());
+    engine.enable_account("A", engine::Allowance::Flat(Default::default()));
     engine
 }
 

@@ -35,6 +35,9 @@ impl Replica {
         if target == node {
             return Ok(node);
         }
+        if !self.reachable.is(target) {
+            return Err(ChangeError::NoTarget);
+        }
         self.raft
             .trigger()
             .transfer_leader(target)
@@ -46,7 +49,12 @@ impl Replica {
             metrics.state != ServerState::Leader
                 && metrics.current_leader.is_some_and(|leader| leader != node)
         });
-        match timeout(limit, moved).await {
+        let moved = tokio::select! {
+            moved = timeout(limit, moved) => moved,
+            // It may have taken over all the same; nobody is worse off if not.
+            () = self.reachable.lost(target) => return Err(ChangeError::NoTarget),
+        };
+        match moved {
             Ok(Ok(metrics)) => metrics.current_leader.ok_or(ChangeError::Closed),
             Ok(Err(_)) => Err(ChangeError::Closed),
             Err(_) => Err(ChangeError::Timeout(limit.as_millis() as u64)),
@@ -66,6 +74,7 @@ impl Replica {
         self.replicas()
             .into_iter()
             .filter(|replica| voters.contains(&replica.node))
+            .filter(|replica| self.reachable.is(replica.node))
             .filter(|replica| replica.last_seen_ns.is_some_and(|seen| seen <= lease_ns))
             .min_by_key(|replica| (replica.lag, replica.node))
             .map(|replica| replica.node)
@@ -100,6 +109,31 @@ impl Replica {
         Ok(())
     }
 
+    pub(crate) async fn release(&self, node: NodeId) -> Result<Release, ChangeError> {
+        self.ensure_leader()?;
+        let present = self.members();
+        let rest: BTreeSet<NodeId> = present
+            .voters
+            .iter()
+            .copied()
+            .filter(|voter| *voter != node)
+            .collect();
+        if node == self.options.node || rest.is_empty() {
+            return Err(ChangeError::Members("no other member is left".to_owned()));
+        }
+        // Also committed if it is no member any more: only that shows that this replica still leads,
+        // and knows the latest members.
+        let change = match present.voters.contains(&node) {
+            true => ChangeMembers::ReplaceAllVoters(rest),
+            false => ChangeMembers::RemoveNodes([node].into()),
+        };
+        self.commit(self.raft.change_membership(change, false))
+            .await?;
+        let (term, leader) = (self.term(), self.options.node);
+        self.ensure_leader()?;
+        Ok(Release { term, leader })
+    }
+
     /// Waits until a joining replica has nearly everything, as long as it makes progress. Once it
     /// votes commits may wait for it, so what it still misses is a pause of the whole group.
     async fn caught_up(&self, node: NodeId) -> Result<(), ChangeError> {
@@ -112,6 +146,11 @@ impl Replica {
                 .replicas()
                 .into_iter()
                 .find(|replica| replica.node == node);
+            if replica.is_none() && !self.members().learners.contains(&node) {
+                return Err(ChangeError::Members(
+                    "a new member was taken back".to_owned(),
+                ));
+            }
             let lag = replica
                 .filter(|replica| replica.last_seen_ns.is_some())
                 .map(|replica| replica.lag);
