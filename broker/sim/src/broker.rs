@@ -10,6 +10,7 @@ use bytes::Bytes;
 use consensus::formation::{ClusterId, Identity, Membership};
 use consensus::{Blocking, Consensus, GroupId, Limits, NodeId, Timing};
 use engine::env::{Env, Options};
+use engine::random::Random;
 use engine::{Engine, Founding};
 use jetstream::api::account::AccountLimits;
 use storage::fs::{FileSystem, SimFs, SimOptions, write_file_atomic};
@@ -155,6 +156,7 @@ impl Broker {
             wal: wal.clone(),
             consensus: consensus.clone(),
             peers: port,
+            random: Random::new(self.dice("names").draw()),
         })?;
         self.world.network.plug(consensus, engine.clone());
         engine.enable_account(ACCOUNT, AccountLimits::default());
@@ -186,6 +188,24 @@ impl Broker {
     fn cut_off(&self) {
         self.world.network.unplug(self.setup.node);
         self.world.bus.unplug(self.setup.node);
+    }
+
+    /// Dice for one part of this life of this broker.
+    fn dice(&self, part: &str) -> Dice {
+        Dice::of(
+            self.setup.seed ^ self.lives ^ (self.setup.node.0 << 32),
+            part,
+        )
+    }
+
+    /// Damages something on the disk of a broker that is down.
+    pub fn rot(&self, dice: &mut Dice) -> Option<String> {
+        crate::rot::rot(&self.fs, Path::new(STORE), dice).ok()?
+    }
+
+    /// The same, but no more than one bit.
+    pub fn flip_bit(&self, dice: &mut Dice) -> Option<String> {
+        crate::rot::flip_bit(&self.fs, Path::new(STORE), dice).ok()?
     }
 
     /// The rest of a crash: the processes are gone.

@@ -1,6 +1,6 @@
 //! Three brokers that can be broken, and the tasks that keep their world going.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,6 +156,41 @@ impl Cluster {
         leading.max().map(|(_, node)| node)
     }
 
+    /// Whether every broker has all that was acknowledged, as far as the leaders know.
+    pub fn is_whole(&self) -> bool {
+        let count = self.brokers.len();
+        let has_all = |engine: &Engine| {
+            let is_calm = engine.offline_replicas().is_empty()
+                && engine.env().wal.damaged().is_empty()
+                && engine.is_ready();
+            let is_clean = |asset: &Arc<engine::Asset>| {
+                asset.read(|machine| machine.store().damaged().is_empty())
+            };
+            is_calm && engine.assets().iter().all(is_clean)
+        };
+        let engines: Vec<&Engine> = self.brokers.values().filter_map(Broker::engine).collect();
+        if engines.len() < count || !engines.iter().all(|engine| has_all(engine)) {
+            return false;
+        }
+        let groups = engines
+            .iter()
+            .flat_map(|engine| engine.env().consensus.groups());
+        let mut whole = BTreeSet::new();
+        let mut known = BTreeSet::new();
+        for group in groups {
+            known.insert(group.id());
+            let replicas = group.replicas();
+            let is_whole = matches!(group.role(), Role::Leader { .. })
+                && group.members().voters.len() == count
+                && replicas.len() + 1 == count
+                && replicas.iter().all(|replica| replica.current);
+            if is_whole {
+                whole.insert(group.id());
+            }
+        }
+        !known.is_empty() && whole == known
+    }
+
     /// Bytes that a broker's disk holds.
     pub fn used_bytes(&self, node: NodeId) -> u64 {
         let space = self.brokers[&node].fs.space(std::path::Path::new("/"));
@@ -166,7 +201,7 @@ impl Cluster {
 /// Tells brokers who can be reached, as routes would, and looks at what they apply.
 async fn watch(world: World, running: Arc<Mutex<BTreeMap<NodeId, Engine>>>, observer: Observer) {
     // By the start of the asking broker, so that one that was started again is told anew.
-    let mut links: BTreeMap<(u64, NodeId), bool> = BTreeMap::new();
+    let mut links: BTreeMap<(u64, NodeId, NodeId), bool> = BTreeMap::new();
     loop {
         tokio::time::sleep(LOOK).await;
         let engines: Vec<Engine> = running.lock().values().cloned().collect();
@@ -178,7 +213,7 @@ async fn watch(world: World, running: Arc<Mutex<BTreeMap<NodeId, Engine>>>, obse
                     continue;
                 }
                 let is_up = world.network.is_connected(here, other);
-                let was_up = links.insert((life, other), is_up).unwrap_or(false);
+                let was_up = links.insert((life, here, other), is_up).unwrap_or(false);
                 if is_up != was_up {
                     engine.peer_changed(other, is_up);
                 }

@@ -27,6 +27,7 @@ pub mod invariants;
 pub mod nemesis;
 pub mod network;
 pub mod observer;
+pub mod rot;
 pub mod run;
 pub mod trace;
 pub mod workload;

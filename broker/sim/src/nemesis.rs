@@ -33,6 +33,8 @@ pub enum Fault {
     Usurp,
     DiskFull,
     SyncFailure,
+    Rot,
+    FlipBit,
     Checkpoint,
     Heal,
 }
@@ -52,6 +54,8 @@ pub const ALL: &[(Fault, u64)] = &[
     (Fault::Usurp, 1),
     (Fault::DiskFull, 2),
     (Fault::SyncFailure, 1),
+    (Fault::Rot, 3),
+    (Fault::FlipBit, 1),
     (Fault::Checkpoint, 3),
     (Fault::Heal, 6),
 ];
@@ -61,6 +65,15 @@ pub const ELECTIONS: &[(Fault, u64)] = &[(Fault::Usurp, 4), (Fault::Heal, 1)];
 
 /// What brings out that acknowledged writes do not last.
 pub const POWER: &[(Fault, u64)] = &[(Fault::PowerFailure, 1), (Fault::Heal, 2)];
+
+/// Bits flip on one broker after the other, checkpoints included, and brokers start again.
+pub const BITS: &[(Fault, u64)] = &[
+    (Fault::FlipBit, 6),
+    (Fault::Crash, 1),
+    (Fault::Checkpoint, 3),
+    (Fault::StepDown, 1),
+    (Fault::Heal, 1),
+];
 
 /// What may happen while brokers look for each other for the first time.
 pub const FOUNDING: &[(Fault, u64)] = &[
@@ -149,6 +162,7 @@ async fn strike(cluster: &mut Cluster, fault: Fault, dice: &mut Dice) {
         Fault::StepDown => step_down(cluster, dice),
         Fault::Usurp => usurp(cluster).await,
         Fault::Checkpoint => checkpoint(cluster, victim),
+        Fault::Rot | Fault::FlipBit => rot(cluster, fault, victim, dice).await,
         Fault::SlowDisk | Fault::ClockJump | Fault::DiskFull | Fault::SyncFailure => {
             hurt_machine(cluster, fault, victim, dice);
         }
@@ -178,6 +192,26 @@ fn hurt_machine(cluster: &mut Cluster, fault: Fault, victim: NodeId, dice: &mut 
             .set_capacity_bytes(Some(used_bytes + dice.roll(100_000))),
         _ => broker.fs.fail_next(SimOp::Sync),
     }
+}
+
+/// Damages what one broker has on its disk, while the others have everything: of two replicas that
+/// lost the same nobody could expect to have it back.
+async fn rot(cluster: &mut Cluster, fault: Fault, victim: NodeId, dice: &mut Dice) {
+    if !cluster.is_whole() {
+        return;
+    }
+    cluster.crash(victim).await;
+    let broker = &cluster.brokers[&victim];
+    let done = match fault {
+        Fault::FlipBit => broker.flip_bit(dice),
+        _ => broker.rot(dice),
+    };
+    let done = done.unwrap_or_default();
+    cluster
+        .world
+        .trace
+        .say(format!("disk of broker {} rots: {done}", victim.0));
+    cluster.start(victim);
 }
 
 fn step_down(cluster: &mut Cluster, dice: &mut Dice) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use consensus::{NodeId, Timing};
 use storage::wal::SyncPolicy;
 
-use crate::broker::ACCOUNT;
+use crate::broker::{ACCOUNT, Broker};
 use crate::cluster::Cluster;
 use crate::history::{History, Recorder};
 use crate::invariants::{self, Evidence};
@@ -214,7 +214,12 @@ async fn settle(cluster: &mut Cluster) -> Option<String> {
             let first = of.next().map(|(.., index)| *index);
             first.flatten().is_some() && of.all(|(.., index)| Some(*index) == first)
         };
-        if equal(EVENTS) && equal(KEYS) {
+        let is_clean = || {
+            let engines = cluster.brokers.values().filter_map(Broker::engine);
+            let mut assets = engines.flat_map(|engine| engine.assets());
+            assets.all(|asset| asset.read(|machine| machine.store().damaged().is_empty()))
+        };
+        if equal(EVENTS) && equal(KEYS) && is_clean() {
             return None;
         }
     }
