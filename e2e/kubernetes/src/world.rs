@@ -1,5 +1,6 @@
 //! The cluster, the programs and the files that all scenarios use.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -87,6 +88,19 @@ impl World {
             Ok(())
         })
         .await;
+    }
+
+    /// Fails if two brokers share a node: the loss of that one would be the loss of two.
+    pub async fn brokers_are_apart(&self) -> anyhow::Result<()> {
+        let brokers = self.brokers().await?;
+        let nodes = brokers.iter().map(node_of);
+        let nodes = nodes.collect::<anyhow::Result<Vec<_>>>()?;
+        let different: BTreeSet<_> = nodes.iter().collect();
+        anyhow::ensure!(
+            different.len() == nodes.len(),
+            "brokers share nodes: {nodes:?}"
+        );
+        Ok(())
     }
 
     /// A page that a pod serves, through the API server.

@@ -34,6 +34,7 @@ pub async fn node_lost(world: &mut World) -> anyhow::Result<Outcome> {
         let why = "this cluster's nodes cannot be switched off from here";
         return Ok(Outcome::Skipped(why.to_owned()));
     }
+    world.brokers_are_apart().await?;
     let leader = leader(world).await?;
     let brokers = world.brokers().await?;
     let pod = brokers.iter().find(|pod| name_of(pod) == leader);

@@ -56,6 +56,7 @@ pub async fn alerts(world: &mut World) -> anyhow::Result<Outcome> {
         let why = "this cluster's nodes cannot be switched off from here";
         return Ok(Outcome::Skipped(why.to_owned()));
     }
+    world.brokers_are_apart().await?;
     let mut rules = std::fs::read_to_string(world.path(RULES))?;
     for (rule, here) in SOONER {
         ensure!(rules.contains(rule), "no rule has {rule:?}");
