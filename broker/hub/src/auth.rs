@@ -53,6 +53,9 @@ pub enum AuthFailure {
     /// `Authorization Violation`, and no word to a connection that is there already: its user is
     /// gone.
     UnknownUser,
+    /// `Authorization Violation`, and `User Authentication Revoked` to a connection that is there
+    /// already.
+    UserRevoked,
     /// `User Authentication Expired`.
     UserExpired,
     /// `Account Authentication Expired`.
@@ -66,7 +69,7 @@ pub enum AuthFailure {
 impl From<AuthFailure> for wire::Error {
     fn from(failure: AuthFailure) -> wire::Error {
         match failure {
-            AuthFailure::Violation | AuthFailure::UnknownUser => {
+            AuthFailure::Violation | AuthFailure::UnknownUser | AuthFailure::UserRevoked => {
                 wire::Error::AuthorizationViolation
             }
             AuthFailure::UserExpired => wire::Error::UserExpired,

@@ -205,7 +205,7 @@ impl Hub {
         }
     }
 
-    fn members(&self, account: &Arc<Account>) -> Vec<Arc<Connection>> {
+    pub(crate) fn members(&self, account: &Arc<Account>) -> Vec<Arc<Connection>> {
         let clients = self.clients.lock();
         let is_member = |connection: &&Arc<Connection>| {
             let facts = connection.facts.lock();

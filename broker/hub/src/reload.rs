@@ -67,6 +67,15 @@ impl Hub {
         }
     }
 
+    /// Checks the credentials of one account's clients again; see [`Hub::reauthenticate_all`].
+    pub fn reauthenticate(&self, account: &str) {
+        if let Some(account) = self.existing_account(account) {
+            for connection in self.members(&account) {
+                connection.wish(wish::REAUTHENTICATE);
+            }
+        }
+    }
+
     /// Checks every client's credentials again, after users, permissions or account claims have
     /// changed. Who is refused is disconnected; subscriptions no longer allowed end.
     pub fn reauthenticate_all(&self) {

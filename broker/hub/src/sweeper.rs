@@ -75,15 +75,16 @@ fn check(connection: &Arc<Connection>, limits: &Limits, hub: &Hub) {
     }
     let age_ms = connection.age_ms();
     if age_ms >= connection.deadline_ms.load(Ordering::Relaxed) {
-        let logged_in = connection.facts.lock().login.is_some();
-        end(
-            connection,
-            if logged_in {
-                Error::UserExpired
-            } else {
-                Error::AuthenticationTimeout
-            },
-        );
+        let of_account = {
+            let facts = connection.facts.lock();
+            facts.login.as_ref().map(|login| login.ends_with_account())
+        };
+        let reason = match of_account {
+            None => Error::AuthenticationTimeout,
+            Some(true) => Error::AccountExpired,
+            Some(false) => Error::UserExpired,
+        };
+        end(connection, reason);
         return;
     }
     let interval = match connection.kind {

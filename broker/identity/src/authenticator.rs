@@ -331,6 +331,11 @@ impl Authenticator {
                 .any(|user| user.secret == Secret::Nkey)
     }
 
+    /// Whether users are told by their client certificate.
+    pub fn maps_certificates(&self) -> bool {
+        self.rules.map_certificates
+    }
+
     pub fn is_operator_mode(&self) -> bool {
         !self.trusted.is_empty()
     }

@@ -51,6 +51,18 @@ impl Limits {
 }
 
 impl Login {
+    /// When the connection must end, Unix time in seconds: the user's token or the account's
+    /// expires.
+    pub fn ends_at_s(&self) -> Option<i64> {
+        let both = [self.expires_at_s, self.account_expires_at_s];
+        both.into_iter().flatten().min()
+    }
+
+    /// Whether it is the account's token that expires first.
+    pub fn ends_with_account(&self) -> bool {
+        self.account_expires_at_s.is_some() && self.account_expires_at_s == self.ends_at_s()
+    }
+
     /// A login with every permission and no limit.
     pub fn unrestricted(account: &str, user: &str) -> Login {
         Login {

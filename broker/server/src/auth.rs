@@ -10,6 +10,7 @@ use identity::Login;
 use identity::authenticator::{Attempt, AuthError, Authenticator, ConnectionKind};
 
 use crate::resolver::Resolver;
+use crate::tls;
 
 /// The rules in force. They are replaced as a whole when the configuration is read again.
 pub type CurrentRules = Arc<ArcSwap<Authenticator>>;
@@ -58,12 +59,18 @@ fn judge(
     accounts: &Resolver,
     request: &ConnectRequest,
 ) -> Result<Login, AuthFailure> {
+    let certificates = request.tls.as_ref().map(|tls| &tls.certificates);
+    let own = certificates.and_then(|certificates| certificates.first());
+    let certificate_names = match (authenticator.maps_certificates(), own) {
+        (true, Some(own)) => tls::names(own),
+        _ => Vec::new(),
+    };
     let attempt = Attempt {
         options: &request.options,
         nonce: request.nonce.as_bytes(),
         kind: request.kind,
         peer: Some(request.peer.ip()),
-        certificate_names: &[],
+        certificate_names: &certificate_names,
         now_s: now_s(),
     };
     authenticator
@@ -72,6 +79,7 @@ fn judge(
             tracing::debug!(peer = %request.peer, %error, "login refused");
             match error {
                 AuthError::UnknownUser => AuthFailure::UnknownUser,
+                AuthError::UserRevoked { .. } => AuthFailure::UserRevoked,
                 AuthError::UserTime => AuthFailure::UserExpired,
                 AuthError::AccountTime(_) => AuthFailure::AccountExpired,
                 _ => AuthFailure::Violation,

@@ -25,6 +25,7 @@ mod signals;
 mod start;
 mod system;
 mod tls;
+mod unserved;
 mod websocket;
 
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! Log lines in nats-server's form: `[pid] date time [INF] text`, which people and test harnesses
 //! look for.
 
+mod file;
+
 use std::fmt::{self, Write as _};
-use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -22,6 +22,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use file::LogFile;
 use tracing_subscriber::{Layer, Registry, reload};
 
 /// Where log lines go and how they look. All of it can change while the server runs.
@@ -34,7 +36,7 @@ pub struct Log {
 
 enum Target {
     Stderr,
-    File { path: PathBuf, file: File },
+    File(LogFile),
 }
 
 /// How a line looks.
@@ -48,11 +50,10 @@ struct Look {
 impl Log {
     /// Opens the log file again, after it was moved away.
     pub fn reopen(&self) -> io::Result<()> {
-        let mut target = self.target.lock();
-        if let Target::File { path, file } = &mut *target {
-            *file = open(path)?;
+        match &mut *self.target.lock() {
+            Target::Stderr => Ok(()),
+            Target::File(file) => file.reopen(),
         }
-        Ok(())
     }
 
     /// Logs as these options say from now on. If their file cannot be opened nothing changes.
@@ -73,12 +74,9 @@ impl Target {
         let Some(path) = &options.file else {
             return Ok(Target::Stderr);
         };
-        let file =
-            open(path).with_context(|| format!("log file {} cannot be opened", path.display()))?;
-        Ok(Target::File {
-            path: path.clone(),
-            file,
-        })
+        let file = LogFile::open(path, options)
+            .with_context(|| format!("log file {} cannot be opened", path.display()))?;
+        Ok(Target::File(file))
     }
 }
 
@@ -165,10 +163,6 @@ pub fn start(options: &Logging) -> anyhow::Result<Log> {
     Ok(log)
 }
 
-fn open(path: &PathBuf) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
 impl<'a> MakeWriter<'a> for Log {
     type Writer = LogWriter;
 
@@ -184,7 +178,7 @@ impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match &mut *self.0.lock() {
             Target::Stderr => io::stderr().write_all(line)?,
-            Target::File { file, .. } => file.write_all(line)?,
+            Target::File(file) => file.write(line)?,
         }
         Ok(line.len())
     }

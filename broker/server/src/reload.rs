@@ -20,7 +20,7 @@ use crate::auth::CurrentRules;
 use crate::files::Files;
 use crate::logging::Log;
 use crate::resolver::Resolver;
-use crate::{accounts, client_port, monitoring, routes, websocket, with_source};
+use crate::{accounts, client_port, monitoring, routes, unserved, websocket, with_source};
 
 /// The parts of a running server that follow its configuration.
 pub struct Parts {
@@ -143,7 +143,13 @@ impl Reloader {
         if changed.contains(&Part::Limits) {
             parts.hub.set_limits(client_port::limits(after));
         }
+<<<<<<< HEAD
         if let Some(engine) = &parts.engine {
+=======
+        if let Some(engine) = &parts.engine
+            && changed.contains(&Part::Facts)
+        {
+>>>>>>> ad4ed43 (Find users by their certificates, show the certificate a client asks for, and check pinned keys; rotate log files; end connections whose user is revoked or whose account expires)
             engine.set_tags(after.server_tags.clone());
         }
         let facts = monitoring::reloaded_facts(&parts.sources, &parts.hub, after);
@@ -152,6 +158,9 @@ impl Reloader {
 }
 
 fn prepare(options: &Options, plan: &Plan) -> anyhow::Result<Prepared> {
+    if let Some(reason) = unserved::find(options) {
+        bail!(reason);
+    }
     let rules = match plan.parts().contains(&Part::Accounts) {
         true => Some(Authenticator::new(accounts::rules(options)?)),
         false => None,

@@ -23,7 +23,9 @@ use crate::reload::{Bound, Parts, Reloader};
 use crate::resolver::{ClaimsService, Resolver};
 use crate::signals::{Signals, Wish};
 use crate::system::{self, SystemServices};
-use crate::{NATS_VERSION, accounts, client_port, listen, monitoring, routes, sharing, websocket};
+use crate::{
+    NATS_VERSION, accounts, client_port, listen, monitoring, routes, sharing, unserved, websocket,
+};
 
 /// Runs a server with these options until a signal ends it.
 pub async fn serve(flags: Flags, configured: Options, log: Log) -> anyhow::Result<()> {
@@ -150,15 +152,8 @@ fn refuse_unserved(options: &Options) -> anyhow::Result<()> {
     for warning in &options.warnings {
         tracing::warn!("{warning}");
     }
-    if let Some(block) = options.unserved.first() {
-        bail!(
-            "{}: {:?} is not served by this version; remove it",
-            block.position,
-            block.block
-        );
-    }
-    if options.jetstream.encryption_key.is_some() {
-        bail!("jetstream encryption is not served by this version; remove \"key\"");
+    if let Some(reason) = unserved::find(options) {
+        bail!(reason);
     }
     Ok(())
 }
@@ -251,6 +246,8 @@ fn enable_accounts(
                 None => engine.disable_account(account),
             }
         }
+        // Users may have been revoked, permissions and limits may be others.
+        hub.reauthenticate(account);
     }));
 }
 

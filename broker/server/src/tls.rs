@@ -1,56 +1,134 @@
 //! TLS configurations from files.
 
-use std::path::Path;
+mod certificates;
+mod names;
+mod pins;
+
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
-    SupportedProtocolVersion,
+    ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedCipherSuite, SupportedProtocolVersion,
 };
 use settings::options::{Tls, TlsVersion};
 
+use certificates::{Choice, certificates, identity};
+pub use names::names;
+use pins::{PinnedClients, PinnedServers};
+
 /// The accepting side.
 pub fn server(tls: &Tls) -> anyhow::Result<Arc<ServerConfig>> {
-    let builder =
-        ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions(tls))?;
-    let builder = if tls.verify || tls.verify_and_map {
-        let roots = Arc::new(roots(tls)?);
-        builder.with_client_cert_verifier(
-            WebPkiClientVerifier::builder_with_provider(roots, provider()).build()?,
-        )
-    } else {
-        builder.with_no_client_auth()
+    let provider = provider(tls)?;
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(versions(tls))?;
+    let builder = match client_verifier(tls, &provider)? {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
     };
-    let (certificates, key) = identity(tls)?.context("tls needs cert_file and key_file")?;
-    Ok(Arc::new(builder.with_single_cert(certificates, key)?))
+    let choice = Choice::read(tls, &provider)?;
+    Ok(Arc::new(builder.with_cert_resolver(Arc::new(choice))))
+}
+
+/// Who checks the certificates of clients, if they have to show one.
+fn client_verifier(
+    tls: &Tls,
+    provider: &Arc<CryptoProvider>,
+) -> anyhow::Result<Option<Arc<dyn ClientCertVerifier>>> {
+    let verifier = match tls.verify || tls.verify_and_map {
+        false => None,
+        true => {
+            let roots = Arc::new(roots(tls)?);
+            let builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+            Some(builder.build()?)
+        }
+    };
+    if tls.pinned_certs.is_empty() {
+        return Ok(verifier);
+    }
+    let verifier = verifier.context("pinned_certs need verify and ca_file")?;
+    Ok(Some(Arc::new(PinnedClients::new(
+        verifier,
+        tls.pinned_certs.clone(),
+    ))))
 }
 
 /// The dialling side, between servers.
 pub fn client(tls: &Tls) -> anyhow::Result<Arc<ClientConfig>> {
-    let builder =
-        ClientConfig::builder_with_provider(provider()).with_protocol_versions(versions(tls))?;
-    let builder = if tls.insecure {
-        let verifier = Arc::new(AcceptAnyone(provider()));
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-    } else {
-        builder.with_root_certificates(roots(tls)?)
+    let provider = provider(tls)?;
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(versions(tls))?;
+    let verifier: Arc<dyn ServerCertVerifier> = match tls.insecure {
+        true => Arc::new(AcceptAnyone(provider.clone())),
+        false => {
+            let roots = Arc::new(roots(tls)?);
+            rustls::client::WebPkiServerVerifier::builder_with_provider(roots, provider).build()?
+        }
     };
+    let verifier: Arc<dyn ServerCertVerifier> = match tls.pinned_certs.is_empty() {
+        true => verifier,
+        false => Arc::new(PinnedServers::new(verifier, tls.pinned_certs.clone())),
+    };
+    let builder = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     Ok(Arc::new(match identity(tls)? {
         Some((certificates, key)) => builder.with_client_auth_cert(certificates, key)?,
         None => builder.with_no_client_auth(),
     }))
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
+/// The ciphers and key exchanges that are configured, as far as this server has them. Those of
+/// TLS 1.3 cannot be chosen, as in nats-server.
+fn provider(tls: &Tls) -> anyhow::Result<Arc<CryptoProvider>> {
+    let mut provider = aws_lc_rs::default_provider();
+    if !tls.cipher_suites.is_empty() {
+        let (newer, older): (Vec<_>, Vec<_>) = provider
+            .cipher_suites
+            .into_iter()
+            .partition(|suite| suite.tls13().is_some());
+        let named = |name: &String| older.iter().copied().find(|suite| is_named(suite, name));
+        provider.cipher_suites = newer;
+        provider
+            .cipher_suites
+            .extend(tls.cipher_suites.iter().filter_map(named));
+    }
+    if !tls.curve_preferences.is_empty() {
+        let all = aws_lc_rs::ALL_KX_GROUPS;
+        let named = |name: &String| {
+            all.iter()
+                .copied()
+                .find(|group| group.name() == curve(name))
+        };
+        let chosen: Vec<&dyn SupportedKxGroup> =
+            tls.curve_preferences.iter().filter_map(named).collect();
+        if chosen.is_empty() {
+            bail!("none of the curve_preferences is supported by this version");
+        }
+        provider.kx_groups = chosen;
+    }
+    Ok(Arc::new(provider))
+}
+
+fn is_named(suite: &SupportedCipherSuite, name: &str) -> bool {
+    suite.suite().as_str() == Some(name)
+}
+
+fn curve(name: &str) -> NamedGroup {
+    match name {
+        "X25519MLKEM768" => NamedGroup::X25519MLKEM768,
+        "SecP256r1MLKEM768" => NamedGroup::secp256r1MLKEM768,
+        "X25519" => NamedGroup::X25519,
+        "CurveP256" => NamedGroup::secp256r1,
+        "CurveP384" => NamedGroup::secp384r1,
+        "CurveP521" => NamedGroup::secp521r1,
+        _ => NamedGroup::Unknown(0),
+    }
 }
 
 fn versions(tls: &Tls) -> &'static [&'static SupportedProtocolVersion] {
@@ -59,29 +137,6 @@ fn versions(tls: &Tls) -> &'static [&'static SupportedProtocolVersion] {
         TlsVersion::V1_2 => rustls::ALL_VERSIONS,
         TlsVersion::V1_3 => NEWEST,
     }
-}
-
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn identity(tls: &Tls) -> anyhow::Result<Option<Identity>> {
-    let (Some(cert_file), Some(key_file)) = (&tls.cert_file, &tls.key_file) else {
-        return Ok(None);
-    };
-    let key = PrivateKeyDer::from_pem_file(key_file)
-        .with_context(|| format!("tls key {} cannot be read", key_file.display()))?;
-    Ok(Some((certificates(cert_file)?, key)))
-}
-
-fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let unreadable = || format!("tls certificate {} cannot be read", file.display());
-    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file)
-        .with_context(unreadable)?
-        .collect();
-    let found = found.with_context(unreadable)?;
-    if found.is_empty() {
-        bail!("{} holds no certificate", file.display());
-    }
-    Ok(found)
 }
 
 fn roots(tls: &Tls) -> anyhow::Result<RootCertStore> {
@@ -135,3 +190,6 @@ impl ServerCertVerifier for AcceptAnyone {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,7 +141,7 @@ impl Session {
         self.restricted = login.permissions.rules().is_some();
         self.permissions = login.permissions.clone();
         grant_responses(&self.connection, login);
-        let deadline_ms = login.expires_at_s.map_or(u64::MAX, |at_s| {
+        let deadline_ms = login.ends_at_s().map_or(u64::MAX, |at_s| {
             let at_ms = u64::try_from(at_s).unwrap_or(0).saturating_mul(1000);
             at_ms.saturating_sub(self.connection.started_unix_ms())
         });
@@ -208,6 +208,7 @@ impl Session {
         let login = match self.ask(&options).await {
             Ok(login) => login,
             Err(AuthFailure::UnknownUser) => return Err(Refusal::Silent),
+            Err(AuthFailure::UserRevoked) => return Err(Refusal::Told(Error::UserRevoked)),
             Err(failure) => return Err(Refusal::Told(failure.into())),
         };
         if login.account != account.name() || account.is_removed() {

@@ -224,8 +224,13 @@ async fn an_account_has_room_for_so_many_connections() {
 }
 
 /// Answers with whatever login is put here.
-#[derive(Default)]
-struct Changing(Mutex<Option<Login>>);
+struct Changing(Mutex<Result<Login, AuthFailure>>);
+
+impl Default for Changing {
+    fn default() -> Changing {
+        Changing(Mutex::new(Err(AuthFailure::Violation)))
+    }
+}
 
 struct Shared(Arc<Changing>);
 
@@ -241,21 +246,21 @@ impl Authenticator for Shared {
     fn authenticate(&self, request: ConnectRequest) -> BoxFuture<'_, Result<Login, AuthFailure>> {
         assert_eq!(request.nonce.len(), 15);
         let login = self.0.0.lock().clone();
-        async move { login.ok_or(AuthFailure::Violation) }.boxed()
+        async move { login }.boxed()
     }
 }
 
 #[tokio::test]
 async fn changed_rights_reach_live_connections() {
     let rights = Arc::new(Changing::default());
-    *rights.0.lock() = Some(Login::unrestricted("A", "u"));
+    *rights.0.lock() = Ok(Login::unrestricted("A", "u"));
     let server = Server::with(options("NAUTH"), Shared(rights.clone())).await;
     let mut client = login(&server, "u").await;
     client.send("SUB foo 1\r\nSUB bar 2\r\n").await;
     client.sync().await;
     let mut narrow = Login::unrestricted("A", "u");
     narrow.permissions = Permissions::new(rules(SubjectRules::default(), allow(&["bar"])));
-    *rights.0.lock() = Some(narrow);
+    *rights.0.lock() = Ok(narrow);
     server.hub.reauthenticate_all();
     client
         .expect("-ERR 'Permissions Violation for Subscription to \"foo\" (sid \"1\")'\r\n")
@@ -264,7 +269,7 @@ async fn changed_rights_reach_live_connections() {
         .send("PUB foo 1\r\na\r\nPUB bar 1\r\nb\r\nPING\r\n")
         .await;
     client.expect("MSG bar 2 1\r\nb\r\nPONG\r\n").await;
-    *rights.0.lock() = None;
+    *rights.0.lock() = Err(AuthFailure::Violation);
     server.hub.reauthenticate_all();
     client.expect("-ERR 'Authorization Violation'\r\n").await;
     client.expect_end().await;
@@ -273,7 +278,7 @@ async fn changed_rights_reach_live_connections() {
 #[tokio::test]
 async fn subjects_denied_later_are_kept_from_live_subscriptions() {
     let rights = Arc::new(Changing::default());
-    *rights.0.lock() = Some(Login::unrestricted("A", "u"));
+    *rights.0.lock() = Ok(Login::unrestricted("A", "u"));
     let server = Server::with(options("NAUTH"), Shared(rights.clone())).await;
     let mut client = login(&server, "u").await;
     client.send("SUB foo.* 1\r\nSUB gone 2\r\n").await;
@@ -281,7 +286,7 @@ async fn subjects_denied_later_are_kept_from_live_subscriptions() {
     let mut narrow = Login::unrestricted("A", "u");
     let denied = deny(&["foo.secret", "gone"]);
     narrow.permissions = Permissions::new(rules(SubjectRules::default(), denied));
-    *rights.0.lock() = Some(narrow);
+    *rights.0.lock() = Ok(narrow);
     server.hub.reauthenticate_all();
     client
         .expect("-ERR 'Permissions Violation for Subscription to \"gone\" (sid \"2\")'\r\n")
@@ -289,7 +294,7 @@ async fn subjects_denied_later_are_kept_from_live_subscriptions() {
     let publish = "PUB foo.secret 1\r\ns\r\nPUB foo.open 1\r\no\r\n";
     client.send(publish).await;
     client.expect("MSG foo.open 1 1\r\no\r\n").await;
-    *rights.0.lock() = Some(Login::unrestricted("A", "u"));
+    *rights.0.lock() = Ok(Login::unrestricted("A", "u"));
     server.hub.reauthenticate_all();
     let cid = server.hub.connections()[0].cid;
     eventually("the rights have come back", || {
@@ -307,10 +312,10 @@ async fn subjects_denied_later_are_kept_from_live_subscriptions() {
 #[tokio::test]
 async fn who_belongs_elsewhere_now_is_disconnected_without_a_word() {
     let rights = Arc::new(Changing::default());
-    *rights.0.lock() = Some(Login::unrestricted("A", "u"));
+    *rights.0.lock() = Ok(Login::unrestricted("A", "u"));
     let server = Server::with(options("NAUTH"), Shared(rights.clone())).await;
     let mut client = login(&server, "u").await;
-    *rights.0.lock() = Some(Login::unrestricted("B", "u"));
+    *rights.0.lock() = Ok(Login::unrestricted("B", "u"));
     server.hub.reauthenticate_all();
     client.expect_end().await;
     eventually("the end is remembered", || {
@@ -326,7 +331,7 @@ async fn a_login_ends_when_it_expires() {
     let rights = Arc::new(Changing::default());
     let mut login_once = Login::unrestricted("A", "u");
     login_once.expires_at_s = Some(1);
-    *rights.0.lock() = Some(login_once);
+    *rights.0.lock() = Ok(login_once);
     let server = Server::with(options("NAUTH"), Shared(rights)).await;
     let mut client = server.connect().await;
     client
@@ -334,6 +339,34 @@ async fn a_login_ends_when_it_expires() {
         .await;
     client
         .expect("-ERR 'User Authentication Expired'\r\n")
+        .await;
+    client.expect_end().await;
+}
+
+#[tokio::test]
+async fn who_is_revoked_or_whose_account_expires_is_told_so() {
+    let rights = Arc::new(Changing::default());
+    *rights.0.lock() = Ok(Login::unrestricted("A", "u"));
+    let server = Server::with(options("NAUTH"), Shared(rights.clone())).await;
+    let mut client = login(&server, "u").await;
+    *rights.0.lock() = Err(AuthFailure::UserRevoked);
+    server.hub.reauthenticate("B");
+    client.sync().await;
+    server.hub.reauthenticate("A");
+    client
+        .expect("-ERR 'User Authentication Revoked'\r\n")
+        .await;
+    client.expect_end().await;
+
+    let mut old = Login::unrestricted("A", "u");
+    old.account_expires_at_s = Some(1);
+    *rights.0.lock() = Ok(old);
+    let mut client = server.connect().await;
+    client
+        .send("CONNECT {\"verbose\":false,\"user\":\"u\"}\r\n")
+        .await;
+    client
+        .expect("-ERR 'Account Authentication Expired'\r\n")
         .await;
     client.expect_end().await;
 }
