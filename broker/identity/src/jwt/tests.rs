@@ -46,6 +46,20 @@ fn golden_operator() {
 }
 
 #[test]
+fn golden_activation() {
+    let golden = golden();
+    let claims = ActivationClaims::decode(&golden["activation"]).expect("a valid token");
+    assert_eq!(claims.subject, golden["activation_importer"]);
+    assert_eq!(claims.issuer, golden["activation_exporter"]);
+    assert_eq!(claims.body.issuer_account, golden["activation_exporter"]);
+    assert_eq!(claims.body.import_subject, "orders.>");
+    assert_eq!(claims.body.kind, ExportKind::Service);
+    assert!(claims.is_valid_at(4_102_444_800));
+    assert!(!claims.is_valid_at(4_102_444_801));
+    AccountClaims::decode(&golden["activation"]).expect_err("it is no account's");
+}
+
+#[test]
 fn golden_account() {
     let claims = AccountClaims::decode(&golden()["account"]).expect("a valid token");
     let body = &claims.body;
