@@ -143,13 +143,7 @@ impl Reloader {
         if changed.contains(&Part::Limits) {
             parts.hub.set_limits(client_port::limits(after));
         }
-<<<<<<< HEAD
         if let Some(engine) = &parts.engine {
-=======
-        if let Some(engine) = &parts.engine
-            && changed.contains(&Part::Facts)
-        {
->>>>>>> ad4ed43 (Find users by their certificates, show the certificate a client asks for, and check pinned keys; rotate log files; end connections whose user is revoked or whose account expires)
             engine.set_tags(after.server_tags.clone());
         }
         let facts = monitoring::reloaded_facts(&parts.sources, &parts.hub, after);
