@@ -1,6 +1,6 @@
 //! What the brokers say about themselves and each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use futures::future::join_all;
@@ -16,6 +16,8 @@ pub struct Observed {
     pub servers: BTreeMap<String, Answers>,
     /// What relies on each server, also on those that did not answer.
     pub reliance: BTreeMap<String, Reliance>,
+    /// Servers that have a pod, and that the others say are none of theirs.
+    pub strangers: BTreeSet<String>,
     pub meta_leader: Option<String>,
     /// Servers that the cluster counts on and that are away.
     pub offline: Vec<String>,
@@ -83,6 +85,7 @@ struct Replica {
 
 const PORT: u16 = names::MONITOR_PORT as u16;
 const UNAVAILABLE: u16 = 503;
+const NOT_FOUND: u16 = 404;
 
 /// Asks all servers that have an address.
 pub async fn observe(pods: &BTreeMap<String, Pod>) -> Observed {
@@ -122,20 +125,26 @@ pub async fn observe(pods: &BTreeMap<String, Pod>) -> Observed {
         async move { (server, reliance(server, &asked).await) }
     });
     for (server, reliance) in join_all(asked).await {
-        if let Some(reliance) = reliance {
-            observed.reliance.insert(server.clone(), reliance);
+        match reliance {
+            Some(Ok(reliance)) => drop(observed.reliance.insert(server.clone(), reliance)),
+            Some(Err(Stranger)) => drop(observed.strangers.insert(server.clone())),
+            None => {}
         }
     }
     observed
 }
 
+/// The cluster has no such server.
+struct Stranger;
+
 /// Asks the server itself, or another one if it is away.
-async fn reliance(server: &str, asked: &[IpAddr]) -> Option<Reliance> {
+async fn reliance(server: &str, asked: &[IpAddr]) -> Option<Result<Reliance, Stranger>> {
     let path = format!("/safez?server={server}");
     // One that knows the server but cannot tell is no reason to ask all others.
     for address in asked.iter().take(2) {
         match pages::read(*address, PORT, &path, UNAVAILABLE).await {
-            Ok(reliance) => return Some(reliance),
+            Ok(reliance) => return Some(Ok(reliance)),
+            Err(pages::Error::Status(NOT_FOUND)) => return Some(Err(Stranger)),
             Err(error) => tracing::debug!(server, %error, "reliance is not known"),
         }
     }

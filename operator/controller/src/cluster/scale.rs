@@ -117,6 +117,12 @@ fn leave(cluster: &ValidCluster, server: &str, total: u16, observed: &Observed) 
             "it is the last one; to stop it and keep its data, set hibernated: true".to_owned();
         return Some(Next::Refused { server, why });
     }
+    // It never joined, or was removed: nothing is on it that the others know of. Brokers that can not say
+    // so would call every server a stranger.
+    let can_tell = observed.meta_leader.is_some() && !observed.reliance.is_empty();
+    if can_tell && observed.strangers.contains(&server) {
+        return None;
+    }
     let Some(reliance) = observed.reliance.get(&server) else {
         let why = "no server says what it holds".to_owned();
         return Some(Next::Wait { server, why });

@@ -143,6 +143,16 @@ fn a_server_leaves_when_nothing_is_on_it() {
 fn a_server_that_nobody_knows_about_stays() {
     let unknown = plan(&cluster(3), &has(5, 5), &Observed::default());
     assert_eq!(size(&unknown), 5);
+    let mut stranger = Observed::default();
+    stranger.strangers.insert("shop-4".into());
+    assert_eq!(size(&plan(&cluster(3), &has(5, 5), &stranger)), 5);
+    // One that the cluster says is none of its servers can go.
+    stranger.meta_leader = Some("shop-0".into());
+    assert_eq!(size(&plan(&cluster(3), &has(5, 5), &stranger)), 5);
+    stranger
+        .reliance
+        .insert("shop-0".into(), Reliance::default());
+    assert_eq!(size(&plan(&cluster(3), &has(5, 5), &stranger)), 4);
     let leading = Reliance {
         safe: true,
         leaders: 1,
