@@ -64,7 +64,7 @@ pub async fn step_down(
         Ok(body) => body,
         Err(error) => return error.into(),
     };
-    let target = match target(engine, body.placement, &group) {
+    let target = match target(engine, body.placement, group) {
         Ok(target) => target,
         Err(error) => return error.into(),
     };
