@@ -174,7 +174,7 @@ fn kind(configured: options::ConnectionType) -> ConnectionKind {
     }
 }
 
-/// Creates the configured accounts with their limits what they share and map.
+/// Creates the configured accounts with their limits, what they share and what they map.
 pub fn create(options: &Options, hub: &Arc<Hub>) -> anyhow::Result<()> {
     hub.account(GLOBAL_ACCOUNT);
     hub.account(&system_account(options));
