@@ -270,9 +270,9 @@ fn rules_are_judged_as_api_servers_do() {
         "leave the whole block out",
     );
     let import = document("Account", "imports: [{subject: a}]");
-    refused(&import, 4, "spec.imports[0]", "exactly one of accountRef");
+    refused(&import, 5, "spec.imports[0]", "exactly one of accountRef");
     let export = document("Account", "exports: [{subject: a, responseType: Stream}]");
-    refused(&export, 4, "spec.exports[0]", "set type: Service");
+    refused(&export, 5, "spec.exports[0]", "set type: Service");
     let account = document("Account", "jetstreamLimits: {streams: 5}");
     refused(&account, 5, "spec.jetstreamLimits", "fileStore: 1Gi");
 }
