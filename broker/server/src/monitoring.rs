@@ -12,7 +12,7 @@ use settings::options::{Port, SyncInterval};
 use tokio::net::TcpListener;
 
 use crate::jetstream::JetStream;
-use crate::{accounts, listen, routes, websocket};
+use crate::{accounts, listen, routes, tls, websocket};
 
 /// Collects what monitoring shows beyond the live parts.
 pub fn sources(
@@ -55,6 +55,7 @@ fn facts(options: &Options, hub: &Hub) -> ServerFacts {
         tls_required: tls.is_some() && !options.allow_non_tls,
         tls_verify: tls.is_some_and(|tls| tls.verify || tls.verify_and_map),
         tls_timeout: tls.map_or(Duration::from_secs(2), |tls| tls.timeout),
+        tls_cert_not_after: tls.and_then(tls::not_after),
         http_host: http_host(options),
         http_base_path: options.monitoring.base_path.clone(),
         config_load_time: SystemTime::now(),

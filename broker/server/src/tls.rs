@@ -1,6 +1,7 @@
 //! TLS configurations from files.
 
 mod certificates;
+mod expiry;
 mod names;
 mod pins;
 
@@ -19,6 +20,7 @@ use rustls::{
 use settings::options::{Tls, TlsVersion};
 
 use certificates::{Choice, certificates, identity};
+pub use expiry::not_after;
 pub use names::names;
 use pins::{PinnedClients, PinnedServers};
 

@@ -42,6 +42,25 @@ fn a_client_sees_the_certificate_of_the_name_it_asks_for() {
 }
 
 #[test]
+fn the_certificate_that_expires_first_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let until = |name: &str, year| {
+        let mut params = host(name);
+        params.not_after = rcgen::date_time_ymd(year, 1, 2);
+        certificate(&dir, name, params).0
+    };
+    let tls = Tls {
+        certificates: vec![until("one.example", 2040), until("two.example", 2031)],
+        ..Tls::default()
+    };
+    let end = not_after(&tls).unwrap();
+    let since = end.duration_since(std::time::SystemTime::UNIX_EPOCH);
+    // 2 January 2031, midnight.
+    assert_eq!(since.unwrap().as_secs(), 1_925_078_400);
+    assert_eq!(not_after(&Tls::default()), None);
+}
+
+#[test]
 fn a_key_of_another_certificate_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let (one, _) = certificate(&dir, "one", host("one.example"));
