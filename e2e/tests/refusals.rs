@@ -73,8 +73,8 @@ async fn an_unknown_option_and_where_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_that_is_not_served() {
     let files = tempfile::tempdir().expect("temporary directories can be made");
-    let log = refusal(with("websocket { port: -1, no_tls: true }\n", files.path())).await;
-    assert_says(&log, &["server.conf:6:1", "websocket", "not served"]);
+    let log = refusal(with("mqtt { port: -1 }\n", files.path())).await;
+    assert_says(&log, &["server.conf:6:1", "mqtt", "not served"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
