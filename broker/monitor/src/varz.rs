@@ -29,6 +29,8 @@ pub struct Varz {
     pub tls_verify: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub connect_urls: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ws_connect_urls: Vec<String>,
     pub max_connections: usize,
     #[serde(skip_serializing_if = "is_zero")]
     pub max_subscriptions: usize,
@@ -194,6 +196,7 @@ pub fn varz(sources: &Sources) -> Varz {
         tls_required: facts.tls_required,
         tls_verify: facts.tls_verify,
         connect_urls: hub.client_urls(),
+        ws_connect_urls: hub.websocket_urls(),
         max_connections: limits.max_connections,
         max_subscriptions: limits.max_subscriptions,
         ping_interval: text::nanos(limits.ping_interval),

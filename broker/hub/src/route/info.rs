@@ -172,6 +172,11 @@ impl Hub {
         self.connect_urls(Door::Clients)
     }
 
+    /// Where clients that speak WebSocket find the servers of this cluster.
+    pub fn websocket_urls(&self) -> Vec<String> {
+        self.connect_urls(Door::WebSockets)
+    }
+
     /// Where clients of one kind find the servers of this cluster.
     pub(crate) fn connect_urls(&self, door: Door) -> Vec<String> {
         if !self.routes.is_clustered() || self.advertised.load().nothing {
