@@ -219,12 +219,12 @@ impl Consumers {
         let names: Vec<String> = self.by_name.keys().cloned().collect();
         for name in names {
             let mut actions = Vec::new();
-            self.with_source(asset, &name, |consumer, source| {
+            let is_affected = self.with_source(asset, &name, |consumer, source| {
                 let seen = consumer.delivery.state();
                 let is_behind = *range.end() >= seen.next_seq();
                 let is_pending = seen.pending().range(range.clone()).next().is_some();
                 if !is_behind && !is_pending {
-                    return;
+                    return false;
                 }
                 if range.start() == range.end() && consumer.filters.is_everything() {
                     consumer
@@ -233,9 +233,11 @@ impl Consumers {
                 } else if let Err(error) = consumer.delivery.stream_purged(source, &mut actions) {
                     tracing::warn!(%error, "consumer could not follow a purge");
                 }
+                true
             });
-            if !actions.is_empty() {
-                self.perform(asset, &name, actions, out);
+            self.perform(asset, &name, actions, out);
+            if is_affected == Some(true) {
+                // It may have counted messages whose arrival it has not heard of yet and will not take for news.
                 self.ready.insert(name);
             }
         }
