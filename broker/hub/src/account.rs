@@ -57,6 +57,8 @@ pub struct Account {
     removed: AtomicBool,
     limits: [AtomicI64; 3],
     /// Imports that are allowed.
+    /// What people call it, where that is not its name.
+    tag: Mutex<Option<Box<str>>>,
     pub(crate) links: Mutex<Links>,
     pub(crate) shadows: Shadows,
     pub(crate) mappings: Mappings,
@@ -100,6 +102,7 @@ impl Account {
             watches: Mutex::default(),
             removed: AtomicBool::new(false),
             limits: [UNLIMITED; 3].map(AtomicI64::new),
+            tag: Mutex::default(),
             links: Mutex::default(),
             shadows: Shadows::default(),
             mappings: Mappings::default(),
@@ -116,6 +119,17 @@ impl Account {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What people call the account: the name in its claims, or else its name.
+    pub fn tag(&self) -> String {
+        let tag = self.tag.lock();
+        tag.as_deref().unwrap_or(&self.name).to_owned()
+    }
+
+    /// See [`Account::tag`]; an empty one is none.
+    pub fn set_tag(&self, tag: &str) {
+        *self.tag.lock() = (!tag.is_empty()).then(|| tag.into());
     }
 
     pub(crate) fn set_removed(&self, removed: bool) {

@@ -46,6 +46,8 @@ pub struct ConnectionSnapshot {
     /// Came over WebSocket.
     pub is_websocket: bool,
     pub account: String,
+    /// What people call the account.
+    pub account_tag: String,
     pub user: String,
     pub login: Option<Box<Login>>,
     /// Set on closed connections.
@@ -57,6 +59,8 @@ pub struct ConnectionSnapshot {
 #[derive(Clone, Debug)]
 pub struct SubscriptionSnapshot {
     pub account: String,
+    /// What people call the account.
+    pub account_tag: String,
     pub subject: String,
     pub queue: Option<String>,
     pub sid: String,
@@ -71,6 +75,8 @@ pub struct SubscriptionSnapshot {
 #[derive(Clone, Debug, Default)]
 pub struct AccountSnapshot {
     pub name: String,
+    /// What people call it.
+    pub tag: String,
     pub connections: usize,
     pub subscriptions: usize,
     pub in_messages: u64,
@@ -158,18 +164,24 @@ impl Hub {
             return Vec::new();
         };
         let account = client.facts.lock().account.clone();
-        let name = account.map_or(String::new(), |account| account.name().to_owned());
+        let (name, tag) = match account {
+            Some(account) => (account.name().to_owned(), account.tag()),
+            None => Default::default(),
+        };
         let subs = client.subs.lock();
-        subs.iter().map(|sub| sub_snapshot(&name, sub)).collect()
+        subs.iter()
+            .map(|sub| sub_snapshot((&name, &tag), sub))
+            .collect()
     }
 
     /// The local subscriptions of one account, its handlers included.
     pub fn subscriptions(&self, account: &Account) -> Vec<SubscriptionSnapshot> {
         let mut list = Vec::new();
+        let tag = account.tag();
         account.with_list(|index| {
             index.for_each(|_, _, sub| {
                 if sub.is_local() {
-                    list.push(sub_snapshot(account.name(), sub));
+                    list.push(sub_snapshot((account.name(), &tag), sub));
                 }
             });
         });
@@ -318,6 +330,7 @@ pub(crate) fn snapshot(connection: &Connection) -> ConnectionSnapshot {
         tls_cipher: facts.tls.as_ref().map(|tls| tls.cipher.clone()),
         is_websocket: connection.has_trait(traits::WEBSOCKET),
         account: account.map_or(String::new(), |account| account.name().to_owned()),
+        account_tag: account.map_or(String::new(), |account| account.tag()),
         user: facts
             .login
             .as_ref()
@@ -333,10 +346,11 @@ pub(crate) fn rtt(connection: &Connection) -> Option<Duration> {
     (us > 0).then(|| Duration::from_micros(us))
 }
 
-fn sub_snapshot(account: &str, sub: &Sub) -> SubscriptionSnapshot {
+fn sub_snapshot((account, tag): (&str, &str), sub: &Sub) -> SubscriptionSnapshot {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     SubscriptionSnapshot {
         account: account.to_owned(),
+        account_tag: tag.to_owned(),
         subject: text(sub.subject()),
         queue: sub.queue().map(text),
         sid: text(sub.sid()),
@@ -352,6 +366,7 @@ fn sub_snapshot(account: &str, sub: &Sub) -> SubscriptionSnapshot {
 fn account_snapshot(account: &Account) -> AccountSnapshot {
     AccountSnapshot {
         name: account.name().to_owned(),
+        tag: account.tag(),
         connections: account.connections.load(Ordering::Relaxed),
         subscriptions: account.subscriptions.load(Ordering::Relaxed),
         in_messages: account.in_messages.load(Ordering::Relaxed),

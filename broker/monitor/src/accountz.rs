@@ -93,7 +93,7 @@ pub fn account_info(sources: &Sources, name: &str) -> Result<AccountInfo, BadReq
         mappings: shared::mappings(hub, name),
         exports: sharing.exports.iter().map(ExportInfo::from).collect(),
         imports: shared::imports(hub, name, &sharing.imports),
-        name_tag: name.to_owned(),
+        name_tag: snapshot.tag,
         sublist_stats: SublistStats::new(snapshot.subscriptions),
     })
 }
@@ -159,8 +159,8 @@ impl DataStats {
 impl From<AccountSnapshot> for AccountStat {
     fn from(snapshot: AccountSnapshot) -> AccountStat {
         AccountStat {
-            acc: snapshot.name.clone(),
-            name: snapshot.name,
+            acc: snapshot.name,
+            name: snapshot.tag,
             conns: snapshot.connections,
             leafnodes: 0,
             total_conns: snapshot.connections,

@@ -196,7 +196,7 @@ fn info(hub: &Hub, connection: ConnectionSnapshot, options: &ConnzOptions) -> Co
         issuer_key: login
             .and_then(|login| login.issuer.clone())
             .unwrap_or_default(),
-        name_tag: account.clone(),
+        name_tag: connection.account_tag.clone(),
         tags: login.map(|login| login.tags.clone()).unwrap_or_default(),
         subscriptions_list: match detailed {
             true => Vec::new(),

@@ -64,10 +64,10 @@ pub struct SubDetail {
 
 impl SubDetail {
     pub(crate) fn new(sub: SubscriptionSnapshot) -> SubDetail {
-        let account = sub.account.clone();
+        let (account, account_tag) = (sub.account.clone(), sub.account_tag.clone());
         SubDetail {
-            account_tag: account.clone(),
             account,
+            account_tag,
             ..SubDetail::of_connection(sub)
         }
     }

@@ -65,7 +65,7 @@ pub async fn tell_connections(shared: Arc<Shared>) {
 fn tell_connected(shared: &Shared, connection: &ConnectionSnapshot) {
     tell_account(shared, &connection.account);
     let mut client = ClientInfo::detailed(connection);
-    tag(&mut client);
+    client.name_tag.clone_from(&connection.account_tag);
     let subject = format!("$SYS.ACCOUNT.{}.CONNECT", connection.account);
     if shared.hub.has_interest(&shared.system, &subject) {
         let server = statsz::server_info(&shared.sources);
@@ -80,7 +80,10 @@ fn tell_disconnected(shared: &Shared, connection: &ConnectionSnapshot) {
         // Who is refused belongs nowhere.
         client.acc = GLOBAL_ACCOUNT.to_owned();
     }
-    tag(&mut client);
+    client.name_tag = match connection.account_tag.as_str() {
+        "" => client.acc.clone(),
+        tag => tag.to_owned(),
+    };
     let of_account = format!("$SYS.ACCOUNT.{}.DISCONNECT", client.acc);
     let refused = matches!(
         connection.reason,
@@ -97,13 +100,6 @@ fn tell_disconnected(shared: &Shared, connection: &ConnectionSnapshot) {
     // Who was not let in did not count.
     if !refused && connection.reason != Some(CloseReason::MaxAccountConnectionsExceeded) {
         tell_account(shared, &connection.account);
-    }
-}
-
-/// Accounts of the configuration are tagged with their own name.
-fn tag(client: &mut ClientInfo) {
-    if client.name_tag.is_empty() {
-        client.name_tag.clone_from(&client.acc);
     }
 }
 

@@ -52,11 +52,10 @@ pub(super) fn info(shared: &Shared, request: &Request) -> Option<UserInfo> {
     }
     let connection = shared.hub.connection(request.origin.connection)?;
     let login = connection.login.as_deref();
-    let account = request.account.name().to_owned();
     Some(UserInfo {
         user: connection.user,
-        account_name: account.clone(),
-        account,
+        account: request.account.name().to_owned(),
+        account_name: request.account.tag(),
         user_name: login.map_or(String::new(), |login| login.name_tag.clone()),
         permissions: login
             .and_then(|login| login.permissions.rules())
