@@ -27,12 +27,16 @@ pub trait Authenticator: Send + Sync + 'static {
 /// What a client said about itself, and how it said it.
 #[derive(Clone, Debug)]
 pub struct ConnectRequest {
+    /// The connection's id.
+    pub cid: u64,
     pub options: ConnectOptions,
     pub kind: ConnectionKind,
     /// The nonce this connection was sent in INFO; empty when none was sent.
     pub nonce: String,
     pub peer: SocketAddr,
     pub tls: Option<PeerTls>,
+    /// Who the connection is already, when its rights are looked at again.
+    pub login: Option<Login>,
 }
 
 /// Facts about a finished TLS handshake.

@@ -123,8 +123,14 @@ impl<P: Protocol> Driver<P> {
         loop {
             let turn = poll_fn(|cx| self.turn(cx)).await;
             let goes_on = match turn {
-                Turn::Login(options) => Box::pin(self.protocol.login(options)).await,
-                Turn::LoginAgain => Box::pin(self.protocol.login_again()).await,
+                Turn::Login(options) => {
+                    let login = self.protocol.login(options);
+                    Box::pin(unless_closed(&self.connection, login)).await
+                }
+                Turn::LoginAgain => {
+                    let login = self.protocol.login_again();
+                    Box::pin(unless_closed(&self.connection, login)).await
+                }
                 Turn::Wait(pause) => {
                     tokio::time::sleep(pause).await;
                     Ok(())
@@ -301,6 +307,22 @@ impl<P: Protocol> Driver<P> {
 enum Step {
     Done,
     Leave(Turn),
+}
+
+/// A login may wait long for somebody else; a connection that is closed meanwhile does not.
+async fn unless_closed(
+    connection: &Connection,
+    login: impl Future<Output = Result<(), Next>>,
+) -> Result<(), Next> {
+    let mut login = pin!(login);
+    poll_fn(|cx| {
+        connection.register(cx.waker());
+        match connection.is_closed() {
+            true => Poll::Ready(Err(Next::Close)),
+            false => login.as_mut().poll(cx),
+        }
+    })
+    .await
 }
 
 /// Reads at least one byte. The end of the stream is an error here.

@@ -4,6 +4,7 @@
 //! token or the signature of a nonce. Servers in operator mode trust operators, whose signatures
 //! reach over accounts down to the token that a user presents.
 
+pub mod callout;
 mod configured;
 mod operator;
 mod scope;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use wire::{CloseReason, ConnectOptions};
 
+use self::callout::Callout;
 use crate::jwt::{self, AccountClaims, OperatorClaims};
 use crate::{Login, Permissions, nkey};
 
@@ -145,6 +147,10 @@ pub enum AuthError {
     ProxyNotTrusted,
     #[error("clients may not choose an account")]
     AccountChosen,
+    #[error("authentication service: {0}")]
+    Service(String),
+    #[error("account {0} is not one that the authentication service may choose")]
+    AccountNotAllowed(String),
 }
 
 impl AuthError {
@@ -180,6 +186,10 @@ pub struct Rules {
     pub trusted_proxies: Vec<String>,
     /// Clients with the shared secret must come through a proxy.
     pub proxy_required: bool,
+    /// The service that decides who else may connect. Not in operator mode, where accounts say so.
+    pub callout: Option<Callout>,
+    /// The accounts there are, for the service to choose from.
+    pub accounts: Vec<String>,
     /// What counts for WebSocket clients in place of the shared secret and the user above.
     pub websocket: Option<WebSocketRules>,
 }
@@ -291,7 +301,10 @@ impl Authenticator {
 
     /// Whether clients must authenticate at all.
     pub fn required(&self) -> bool {
-        self.is_operator_mode() || !self.rules.users.is_empty() || self.rules.shared.is_some()
+        self.is_operator_mode()
+            || !self.rules.users.is_empty()
+            || self.rules.shared.is_some()
+            || self.rules.callout.is_some()
     }
 
     /// Whether clients of this kind must authenticate.
@@ -371,7 +384,7 @@ impl Authenticator {
         attempt: &Attempt<'_>,
         accounts: &dyn AccountLookup,
     ) -> Result<Login, AuthError> {
-        if !attempt.options.account.is_empty() || attempt.options.new_account {
+        if chooses_account(attempt) {
             return Err(AuthError::AccountChosen);
         }
         if !self.required_of(attempt.kind) {
@@ -401,6 +414,11 @@ impl Authenticator {
             Err(AuthError::ProxyNotTrusted)
         }
     }
+}
+
+/// Clients cannot make accounts, nor choose one.
+fn chooses_account(attempt: &Attempt<'_>) -> bool {
+    !attempt.options.account.is_empty() || attempt.options.new_account
 }
 
 /// Whether a trusted proxy vouches for the connection.

@@ -5,6 +5,7 @@
 //! is right is for the caller to ask.
 
 mod account;
+mod callout;
 mod exchange;
 mod generic;
 mod operator;
@@ -23,6 +24,10 @@ use crate::nkey::{self, KeyPair, Kind};
 pub use account::{
     Account, DefaultPermissions, ExternalAuthorization, JetStreamLimits, MessageTrace,
     OperatorLimits, Revocations, SigningKey, UserScope, WeightedMapping,
+};
+pub use callout::{
+    AskingClient, AskingServer, AuthorizationRequest, AuthorizationResponse, PresentedOptions,
+    PresentedTls,
 };
 pub use exchange::{Activation, Export, ExportKind, Import, Sampling, ServiceLatency};
 pub use generic::Generic;
@@ -44,6 +49,8 @@ pub type AccountClaims = Claims<Account>;
 pub type UserClaims = Claims<User>;
 pub type ActivationClaims = Claims<Activation>;
 pub type GenericClaims = Claims<Generic>;
+pub type AuthorizationRequestClaims = Claims<AuthorizationRequest>;
+pub type AuthorizationResponseClaims = Claims<AuthorizationResponse>;
 
 /// What one kind of claims says beyond the common part.
 pub trait Body: Serialize + DeserializeOwned + Default {

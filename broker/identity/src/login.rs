@@ -26,6 +26,8 @@ pub struct Login {
     pub name_tag: String,
     /// The tags in the user's token.
     pub tags: Vec<String>,
+    /// An authentication service let it in.
+    pub delegated: bool,
 }
 
 /// Limits of one connection; `None` is unlimited. The server's own limits apply besides.
@@ -77,6 +79,7 @@ impl Login {
             issued_at_s: 0,
             name_tag: String::new(),
             tags: Vec::new(),
+            delegated: false,
         }
     }
 }

@@ -123,6 +123,13 @@ impl Permissions {
         }
     }
 
+    /// The same, but that nothing may be published to this subject.
+    pub fn without_publishing_to(&self, subject: &str) -> Permissions {
+        let mut rules = self.rules().cloned().unwrap_or_default();
+        rules.publish.deny.push(subject.to_owned());
+        Permissions::new(rules)
+    }
+
     /// The rules these permissions were made of; `None` when everything is allowed.
     pub fn rules(&self) -> Option<&PermissionRules> {
         self.compiled.as_deref().map(|compiled| &compiled.rules)

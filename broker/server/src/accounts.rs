@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use engine::Engine;
 use hub::{AccountLimits, Destination, Hub, Mapping};
+use identity::authenticator::callout::Callout;
 use identity::authenticator::{ConnectionKind, GLOBAL_ACCOUNT, Rules, Secret, SharedSecret, User};
 use identity::jwt::{AccountClaims, WeightedMapping};
 use identity::{PermissionRules, Permissions, ResponseRules, SubjectRules};
@@ -83,8 +84,28 @@ pub fn rules(options: &Options) -> anyhow::Result<Rules> {
         default_sentinel: options.default_sentinel.clone(),
         trusted_proxies: options.trusted_proxies.clone(),
         proxy_required: authorization.proxy_required,
+        callout: authorization.auth_callout.as_ref().map(callout),
+        accounts: names(options),
         websocket: websocket::rules(options),
     })
+}
+
+fn callout(configured: &options::AuthCallout) -> Callout {
+    let account = configured.account.as_deref();
+    Callout {
+        issuer: configured.issuer.clone(),
+        account: account.unwrap_or(GLOBAL_ACCOUNT).to_owned(),
+        auth_users: configured.auth_users.clone(),
+        xkey: configured.xkey.clone(),
+        allowed_accounts: configured.allowed_accounts.clone(),
+    }
+}
+
+/// The accounts there are without operators.
+fn names(options: &Options) -> Vec<String> {
+    let always = [GLOBAL_ACCOUNT.to_owned(), system_account(options)];
+    let configured = options.accounts.iter().map(|account| account.name.clone());
+    always.into_iter().chain(configured).collect()
 }
 
 /// One secret for everybody, if one is configured.

@@ -8,6 +8,7 @@
 mod accounts;
 mod auth;
 mod bus;
+mod callout;
 mod client_port;
 mod files;
 mod jetstream;

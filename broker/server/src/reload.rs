@@ -17,6 +17,7 @@ use settings::options::Port;
 use settings::reload::{Part, Plan};
 
 use crate::auth::CurrentRules;
+use crate::callout::Callouts;
 use crate::files::Files;
 use crate::logging::Log;
 use crate::resolver::Resolver;
@@ -29,6 +30,7 @@ pub struct Parts {
     pub resolver: Arc<Resolver>,
     pub engine: Option<Engine>,
     pub sources: Arc<Sources>,
+    pub callouts: Arc<Callouts>,
     pub files: Arc<Files>,
     pub log: Log,
 }
@@ -146,6 +148,7 @@ impl Reloader {
         if let Some(engine) = &parts.engine {
             engine.set_tags(after.server_tags.clone());
         }
+        parts.callouts.set_tags(&after.server_tags);
         let facts = monitoring::reloaded_facts(&parts.sources, &parts.hub, after);
         parts.sources.set_facts(facts);
     }

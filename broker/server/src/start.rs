@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use wire::CloseReason;
 
 use crate::auth::{CurrentRules, Gate};
+use crate::callout::Callouts;
 use crate::files::{Files, Ports};
 use crate::jetstream::JetStream;
 use crate::limits::allowance_of_claims;
@@ -45,7 +46,9 @@ pub async fn serve(flags: Flags, configured: Options, log: Log) -> anyhow::Resul
     }
     let rules: CurrentRules = Arc::new(ArcSwap::from_pointee(Authenticator::new(rules)));
     let resolver = Resolver::open(&options, rules.clone())?;
-    let gate = Arc::new(Gate::new(rules.clone(), resolver.clone()));
+    let callouts = Arc::new(Callouts::new(server_key));
+    callouts.set_tags(&options.server_tags);
+    let gate = Gate::new(rules.clone(), resolver.clone(), callouts.clone());
     let clients = listen::bind(&options.host, options.port, "client connections").await?;
     options.port = Port::Fixed(clients.local_addr()?.port());
     let route_host = routes::host(&options).to_owned();
@@ -58,7 +61,10 @@ pub async fn serve(flags: Flags, configured: Options, log: Log) -> anyhow::Resul
         }
     };
     let websockets = websocket::bind(&mut options).await?;
-    let hub = Hub::new(client_port::hub_options(&options, server_id)?, gate);
+    let mut hub_options = client_port::hub_options(&options, server_id)?;
+    hub_options.server.xkey = Some(callouts.xkey());
+    let hub = Hub::new(hub_options, Arc::new(gate));
+    callouts.attach(&hub);
     accounts::create(&options, &hub)?;
 
     let jetstream = match options.jetstream.enabled {
@@ -94,6 +100,7 @@ pub async fn serve(flags: Flags, configured: Options, log: Log) -> anyhow::Resul
             resolver: resolver.clone(),
             engine: jetstream.as_ref().map(|jetstream| jetstream.engine.clone()),
             sources: sources.clone(),
+            callouts,
             files: files.clone(),
             log: log.clone(),
         },
@@ -225,7 +232,7 @@ fn enable_accounts(
             return;
         };
         let limits = &claims.body.limits;
-        hub.account(account);
+        hub.account(account).set_tag(&claims.name);
         hub.update_account(
             account,
             &hub::AccountLimits {

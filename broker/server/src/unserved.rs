@@ -12,7 +12,6 @@ pub fn find(options: &Options) -> Option<String> {
             block.position, block.block
         ));
     }
-    let authorization = &options.authorization;
     let logging = &options.logging;
     let blocks = [&options.tls, &options.cluster.tls, &options.websocket.tls];
     let mut tls = blocks.into_iter().flatten();
@@ -20,10 +19,6 @@ pub fn find(options: &Options) -> Option<String> {
         (
             options.jetstream.encryption_key.is_some(),
             "jetstream encryption is not served by this version; remove \"key\"",
-        ),
-        (
-            authorization.auth_callout.is_some(),
-            "auth_callout is not served by this version; remove it",
         ),
         (
             options.proxy_protocol,
@@ -57,16 +52,11 @@ fn unserved_tls(tls: &Tls) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use settings::options::AuthCallout;
-
     use super::*;
 
     #[test]
     fn what_would_be_ignored_is_named() {
         assert_eq!(find(&Options::default()), None);
-        let mut options = Options::default();
-        options.authorization.auth_callout = Some(AuthCallout::default());
-        assert!(find(&options).is_some_and(|text| text.starts_with("auth_callout")));
         let options = Options {
             proxy_protocol: true,
             ..Options::default()

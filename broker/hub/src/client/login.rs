@@ -26,7 +26,7 @@ impl Session {
     /// Logs the client in; an error ends the connection.
     pub(super) async fn try_login(&mut self, options: Box<ConnectOptions>) -> Result<(), Error> {
         self.introduce(&options);
-        let login = self.ask(&options).await?;
+        let login = self.ask(&options, None).await?;
         if !(0..=PROTOCOL_MAX).contains(&options.protocol) {
             return Err(Error::InvalidClientProtocol);
         }
@@ -85,7 +85,11 @@ impl Session {
         );
     }
 
-    async fn ask(&self, options: &ConnectOptions) -> Result<Login, AuthFailure> {
+    async fn ask(
+        &self,
+        options: &ConnectOptions,
+        login: Option<Login>,
+    ) -> Result<Login, AuthFailure> {
         let mut options = options.clone();
         let (nonce, tls) = {
             let facts = self.connection.facts.lock();
@@ -95,11 +99,13 @@ impl Session {
             (facts.nonce.to_string(), facts.tls.as_deref().cloned())
         };
         let request = ConnectRequest {
+            cid: self.connection.id,
             options,
             kind: Door::of(&self.connection).kind(),
             nonce,
             peer: self.connection.peer,
             tls,
+            login,
         };
         self.hub.authenticator().authenticate(request).await
     }
@@ -198,14 +204,12 @@ impl Session {
         let Some(account) = self.account.clone() else {
             return Ok(());
         };
-        let options = self
-            .connection
-            .facts
-            .lock()
-            .options
-            .clone()
-            .unwrap_or_default();
-        let login = match self.ask(&options).await {
+        let (options, login) = {
+            let facts = self.connection.facts.lock();
+            let login = facts.login.as_deref().cloned();
+            (facts.options.clone().unwrap_or_default(), login)
+        };
+        let login = match self.ask(&options, login).await {
             Ok(login) => login,
             Err(AuthFailure::UnknownUser) => return Err(Refusal::Silent),
             Err(AuthFailure::UserRevoked) => return Err(Refusal::Told(Error::UserRevoked)),

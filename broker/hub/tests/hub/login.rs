@@ -1,13 +1,14 @@
 //! Users, permissions, and what happens when they change.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::{BoxFuture, FutureExt};
 use hub::{AccountLimits, AuthFailure, Authenticator, ConnectRequest};
 use identity::{Login, PermissionRules, Permissions, ResponseRules, SubjectRules};
 use parking_lot::Mutex;
 
-use crate::support::{Client, Server, Users, eventually, options};
+use crate::support::{Client, MODERN, Server, Users, eventually, options};
 
 fn rules(publish: SubjectRules, subscribe: SubjectRules) -> PermissionRules {
     PermissionRules {
@@ -369,4 +370,35 @@ async fn who_is_revoked_or_whose_account_expires_is_told_so() {
         .expect("-ERR 'Account Authentication Expired'\r\n")
         .await;
     client.expect_end().await;
+}
+
+/// Has to be asked, and never answers. Counts the questions.
+struct Silent(Arc<AtomicUsize>);
+
+impl Authenticator for Silent {
+    fn auth_required(&self) -> bool {
+        true
+    }
+
+    fn nonce_required(&self) -> bool {
+        false
+    }
+
+    fn authenticate(&self, _: ConnectRequest) -> BoxFuture<'_, Result<Login, AuthFailure>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        std::future::pending().boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_takes_for_ever_ends_with_its_connection() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let server = Server::with(options("NTEST"), Silent(asked.clone())).await;
+    let mut client = server.connect().await;
+    client.send(MODERN).await;
+    eventually("the question", || asked.load(Ordering::Relaxed) == 1).await;
+    let cid = server.hub.connections()[0].cid;
+    assert!(server.hub.kick(cid, wire::CloseReason::Kicked));
+    client.expect_end().await;
+    eventually("the end", || server.hub.connections().is_empty()).await;
 }

@@ -45,6 +45,26 @@ impl Authenticator {
         self.authenticate_shared(attempt, proxied)
     }
 
+    /// The user that the credentials name, whether or not they are good.
+    pub(super) fn named_user(&self, attempt: &Attempt<'_>) -> Option<&str> {
+        let options = attempt.options;
+        let named = self.anonymous_user(attempt).or_else(|| {
+            let by_key = self.user(&options.nkey).filter(|user| is_nkey(user));
+            by_key.or_else(|| match self.rules.map_certificates {
+                true => attempt
+                    .certificate_names
+                    .iter()
+                    .find_map(|name| self.user(name)),
+                false => self.user(&options.user).filter(|user| !is_nkey(user)),
+            })
+        });
+        let shared = match self.shared(attempt.kind) {
+            Some(SharedSecret::User { name, .. }) if *name == options.user => Some(name.as_str()),
+            _ => None,
+        };
+        named.map(|user| user.name.as_str()).or(shared)
+    }
+
     fn authenticate_shared(
         &self,
         attempt: &Attempt<'_>,

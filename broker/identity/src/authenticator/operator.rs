@@ -1,10 +1,12 @@
 //! Operator mode: tokens, and the chain of signatures behind them.
 
+use std::sync::Arc;
+
 use super::scope::expand;
 use super::time_and_place::{is_allowed_source, seconds_left};
 use super::{AccountLookup, Attempt, AuthError, Authenticator, ConnectionKind, OwnKey, Proxied};
 use crate::jwt::{AccountClaims, NO_LIMIT, OperatorLimits, UserClaims, UserLimits};
-use crate::{Limits, Login, Permissions, nkey};
+use crate::{Limits, Login, PermissionRules, Permissions, nkey};
 
 impl Authenticator {
     pub(super) fn authenticate_token(
@@ -13,6 +15,16 @@ impl Authenticator {
         accounts: &dyn AccountLookup,
         proxied: Proxied,
     ) -> Result<Login, AuthError> {
+        let (user, account) = self.claims_of(attempt, accounts)?;
+        self.judge_token(attempt, (&user, &account), accounts, proxied)
+    }
+
+    /// The user's claims, and those of the account it belongs to.
+    pub(super) fn claims_of(
+        &self,
+        attempt: &Attempt<'_>,
+        accounts: &dyn AccountLookup,
+    ) -> Result<(UserClaims, Arc<AccountClaims>), AuthError> {
         let user = self.user_token(attempt)?;
         if !user.is_valid_at(attempt.now_s) {
             return Err(AuthError::UserTime);
@@ -27,7 +39,17 @@ impl Authenticator {
             .filter(|account| account.subject == name)
             .ok_or_else(|| AuthError::UnknownAccount(name.to_owned()))?;
         self.check_account(&account, attempt.now_s)?;
-        let limits = self.effective_limits(&user, &account)?;
+        Ok((user, account))
+    }
+
+    pub(super) fn judge_token(
+        &self,
+        attempt: &Attempt<'_>,
+        (user, account): (&UserClaims, &AccountClaims),
+        accounts: &dyn AccountLookup,
+        proxied: Proxied,
+    ) -> Result<Login, AuthError> {
+        let limits = self.effective_limits(user, account)?;
         proxied.check(limits.proxy_required)?;
         check_connection_kind(&limits.allowed_connection_types, attempt.kind)?;
         if !limits.bearer_token {
@@ -39,7 +61,7 @@ impl Authenticator {
         if account.is_revoked(&user.subject, user.issued_at_s) {
             return Err(AuthError::UserRevoked {
                 user: user.subject.clone(),
-                account: name.to_owned(),
+                account: account.subject.clone(),
             });
         }
         if !is_allowed_source(&limits.src, attempt.peer) {
@@ -49,7 +71,7 @@ impl Authenticator {
         let left_s =
             seconds_left(&limits.times, attempt.now_s, offset_s).ok_or(AuthError::TimeOfDay)?;
         let end_of_day_part = left_s.map(|left_s| attempt.now_s + left_s);
-        Ok(login(&user, &account, &limits, end_of_day_part))
+        Ok(login(user, account, &limits, end_of_day_part))
     }
 
     /// The token that the client presents, or the default one.
@@ -106,7 +128,10 @@ pub(super) fn account_of(user: &UserClaims) -> &str {
 }
 
 /// Names that this server does not know allow nothing, and forbid nothing else.
-fn check_connection_kind(allowed: &[String], kind: ConnectionKind) -> Result<(), AuthError> {
+pub(super) fn check_connection_kind(
+    allowed: &[String],
+    kind: ConnectionKind,
+) -> Result<(), AuthError> {
     let mut known = allowed
         .iter()
         .filter_map(|name| ConnectionKind::from_name(name));
@@ -122,13 +147,7 @@ fn login(
     limits: &UserLimits,
     end_of_day_part: Option<i64>,
 ) -> Login {
-    let rules = limits.permission_rules().or_else(|| {
-        account
-            .body
-            .default_permissions
-            .as_user_limits()
-            .permission_rules()
-    });
+    let rules = rules_of(limits, account);
     let OperatorLimits { payload, subs, .. } = account.body.limits;
     Login {
         account: account.subject.clone(),
@@ -145,10 +164,18 @@ fn login(
         issued_at_s: user.issued_at_s,
         name_tag: user.name.clone(),
         tags: user.tags.clone(),
+        delegated: false,
     }
 }
 
-fn limits_of(payload: i64, subs: i64) -> Limits {
+/// The user's permissions, or those of its account for users without.
+pub(super) fn rules_of(limits: &UserLimits, account: &AccountClaims) -> Option<PermissionRules> {
+    let defaults = &account.body.default_permissions;
+    let of_account = || defaults.as_user_limits().permission_rules();
+    limits.permission_rules().or_else(of_account)
+}
+
+pub(super) fn limits_of(payload: i64, subs: i64) -> Limits {
     let limit = |value: i64| (value != NO_LIMIT).then(|| u64::try_from(value).unwrap_or(0));
     Limits {
         max_payload: limit(payload),

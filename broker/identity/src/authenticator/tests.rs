@@ -1,3 +1,4 @@
+mod callout;
 mod configured;
 mod operator;
 

@@ -11,6 +11,7 @@ impl Options {
             self.names_are_words(),
             self.no_auth_user_exists(),
             self.operators_rule_alone(),
+            self.callout_accounts_exist(),
             self.clustered(),
             self.websocket(),
         ];
@@ -95,10 +96,28 @@ impl Options {
         if !self.authorization.users.is_empty() {
             return Err("operators do not allow users to be configured directly".into());
         }
+        if self.authorization.auth_callout.is_some() {
+            return Err(
+                "operators do not allow authorization callouts to be configured directly".into(),
+            );
+        }
         if !self.trusted_keys.is_empty() {
             return Err("conflicting options: give either operators or trusted keys".into());
         }
         Ok(())
+    }
+
+    fn callout_accounts_exist(&self) -> Result<(), String> {
+        let Some(callout) = &self.authorization.auth_callout else {
+            return Ok(());
+        };
+        let exists = |name: &String| self.accounts.iter().any(|account| account.name == *name);
+        match callout.allowed_accounts.iter().find(|name| !exists(name)) {
+            Some(name) => Err(format!(
+                "auth_callout allowed account {name:?} not found in configured accounts"
+            )),
+            None => Ok(()),
+        }
     }
 
     fn clustered(&self) -> Result<(), String> {
