@@ -173,7 +173,8 @@ impl Group {
 
     /// Makes `voters` the members: adds new ones as learners, waits until they have caught up, then
     /// changes the majority in one joint step. Leaders only. May leave the leader outside, which
-    /// then hands over and stops taking proposals. A change that timed out may be asked for again.
+    /// then hands over and stops taking proposals. A change that timed out may be asked for again;
+    /// one that is asked for during another one is refused ([`ChangeError::InProgress`]).
     pub async fn change_members(&self, voters: BTreeSet<NodeId>) -> Result<(), ChangeError> {
         match &self.driver {
             Driver::Local(_) => Err(ChangeError::Members(

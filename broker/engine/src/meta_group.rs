@@ -3,11 +3,15 @@
 //! Its checkpoint is one small file with a checksum, written whole; the one before is kept, so that
 //! a damaged file costs a longer replay and never a stream.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use consensus::{Group, Machine, MachineError, ProposeError, Role, SnapshotReader, SnapshotWriter};
+use consensus::{
+    ChangeError, Group, Machine, MachineError, NodeId, ProposeError, Role, SnapshotReader,
+    SnapshotWriter,
+};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use storage::fs::{FileSystem, read_file, write_file_atomic};
@@ -37,6 +41,8 @@ pub struct MetaGroup {
     changes: mpsc::UnboundedSender<Change>,
     role: watch::Sender<Role>,
     group: RwLock<Option<Group>>,
+    /// Held while members come or go.
+    changing: tokio::sync::Mutex<()>,
     this: Weak<MetaGroup>,
 }
 
@@ -77,6 +83,7 @@ impl MetaGroup {
             changes,
             role: watch::Sender::new(Role::Follower { leader: None }),
             group: RwLock::default(),
+            changing: tokio::sync::Mutex::default(),
         });
         Ok((group, receiver))
     }
@@ -105,6 +112,29 @@ impl MetaGroup {
         self.group()
             .ok_or(ProposeError::Closed)?
             .propose(command.encode())
+    }
+
+    /// Changes who the members are, one change at a time: those that `change` is given are not
+    /// changed by anybody else until its outcome is in force.
+    ///
+    /// # Errors
+    /// Also if another change is under way.
+    pub async fn change_members(
+        &self,
+        change: impl FnOnce(&mut BTreeSet<NodeId>),
+    ) -> Result<(), ChangeError> {
+        let _turn = self
+            .changing
+            .try_lock()
+            .map_err(|_| ChangeError::InProgress)?;
+        let group = self.group().ok_or(ChangeError::Closed)?;
+        let before = group.members().voters;
+        let mut voters = before.clone();
+        change(&mut voters);
+        if voters == before {
+            return Ok(());
+        }
+        group.change_members(voters).await
     }
 
     fn store(&self, seal: &[u8], held: &Held) -> Result<(), MachineError> {

@@ -11,6 +11,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
 use openraft::{Raft, ServerState};
 use storage::wal::Log;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::frame::{Refused, Request, append_answer, refuse, transfer_answer, vote_answer};
@@ -45,6 +46,8 @@ pub(crate) struct Replica {
     requests: Arc<InFlight>,
     log: Log,
     reachable: Reachable,
+    /// Held while members are changed.
+    changing: Mutex<()>,
     stop: Stop,
     pub(super) receiver: Receiver,
 }
@@ -113,6 +116,7 @@ impl Replica {
             requests: InFlight::new(config::REQUESTS_MAX, config::REQUEST_BYTES_MAX),
             log,
             reachable: reachable.clone(),
+            changing: Mutex::default(),
             stop,
             receiver: Receiver::default(),
         });

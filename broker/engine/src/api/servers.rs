@@ -19,17 +19,18 @@ pub async fn remove(engine: &Engine, job: &Job) -> Outcome {
         Ok(node) => node,
         Err(error) => return error.into(),
     };
-    let Some(group) = engine.meta().group() else {
+    if engine.meta().group().is_none() {
         return ApiError::CLUSTER_REQUIRED.into();
-    };
+    }
     if node == engine.env().node() {
         // Who leads cannot remove itself; whoever asks again reaches the next leader.
         crate::engine::hand_over_meta(engine).await;
         return ApiError::CLUSTER_NOT_AVAIL.into();
     }
-    let mut voters = group.members().voters;
-    voters.remove(&node);
-    match group.change_members(voters).await {
+    let changed = engine.meta().change_members(|voters| {
+        voters.remove(&node);
+    });
+    match changed.await {
         Ok(()) => {}
         Err(ChangeError::InProgress) => {
             return ApiError::CLUSTER_SERVER_MEMBER_CHANGE_INFLIGHT.into();

@@ -1,13 +1,13 @@
 //! Joins the rules of `consensus::formation` to this server: its disk, its peers, its meta group.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
 use consensus::formation::{
     Action, ClusterId, Event, Formation, Identity, Membership, Message, Roster, Settings,
 };
-use consensus::{NodeId, Start as GroupStart};
+use consensus::{ChangeError, NodeId, Start as GroupStart};
 use storage::fs::{FileSystem, read_file, write_file_atomic};
 use tokio::sync::mpsc;
 
@@ -315,21 +315,20 @@ async fn admit(engine: Engine, node: NodeId, name: String, replaces: Option<Node
     if !engine.meta().is_leader() {
         return;
     }
-    let Some(group) = engine.meta().group() else {
-        return;
-    };
-    let before = group.members().voters;
-    let mut voters: BTreeSet<NodeId> = before
-        .iter()
-        .copied()
-        .filter(|member| Some(*member) != replaces)
-        .collect();
-    voters.insert(node);
-    if voters != before
-        && let Err(error) = group.change_members(voters).await
-    {
-        tracing::warn!(server = name, %error, "server could not be admitted yet");
-        return;
+    let changed = engine.meta().change_members(|voters| {
+        if let Some(old) = replaces {
+            voters.remove(&old);
+        }
+        voters.insert(node);
+    });
+    match changed.await {
+        Ok(()) => {}
+        // It asks again until it is let in.
+        Err(ChangeError::InProgress) => return,
+        Err(error) => {
+            tracing::warn!(server = name, %error, "server could not be admitted yet");
+            return;
+        }
     }
     if let Some(old) = replaces {
         replace_everywhere(&engine, old, Some(node));

@@ -85,6 +85,11 @@ impl Replica {
         if voters.is_empty() {
             return Err(ChangeError::Members("no member is left".to_owned()));
         }
+        // Two changes that wait for their new members at the same time would undo each other.
+        let _turn = self
+            .changing
+            .try_lock()
+            .map_err(|_| ChangeError::InProgress)?;
         self.ensure_leader()?;
         let present = self.members();
         for node in voters.difference(&present.voters) {
@@ -94,6 +99,10 @@ impl Replica {
         }
         for node in voters.difference(&present.voters) {
             self.caught_up(*node).await?;
+        }
+        if self.members().voters != present.voters {
+            // A replica was released meanwhile, or another server led.
+            return Err(ChangeError::InProgress);
         }
         if voters != present.voters {
             self.commit(self.raft.change_membership(voters.clone(), false))
