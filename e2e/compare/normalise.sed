@@ -21,6 +21,7 @@ s/\b[A-Z][A-Z2-7]{55}\b/KEY/g
 s/sha256:[0-9a-f]{64}/SHA256/
 s/_INBOX\.[A-Za-z0-9.]+/INBOX/g
 s/\b[A-Za-z0-9]{22}\b/NUID/g
+s/\b([Hh]andler:?) [0-9]+/\1 PID/
 s/\b(User: nats)-.*/\1-ID/
 s/(Group:|"raft_group":) +"?[A-Z]-[A-Za-z0-9-]+"?/\1 GROUP/
 s/("peer": )"[A-Za-z0-9]+"/\1PEER/

@@ -68,6 +68,8 @@ impl Delivery {
         });
         self.next_seq = self.state.next_seq();
         self.redelivery = Redelivery::new(&self.config, &self.state);
+        self.last_delivered_ns = None;
+        self.last_acked_ns = None;
         self.recount(source);
     }
 

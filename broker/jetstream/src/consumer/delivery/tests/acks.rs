@@ -266,6 +266,8 @@ fn a_reset_starts_again() {
     bench.pull("3", "r");
     bench.ack("1.1.1", "", "");
     bench.delivery.reset(2, &bench.stream);
+    let live = bench.delivery.live_info();
+    assert_eq!((live.last_delivered_ns, live.last_acked_ns), (None, None));
     assert_eq!(bench.num_pending(), 2);
     assert_eq!(bench.pull("9", "r"), ["r <- 1.2.1/1", "r <- 1.3.2/0"]);
     bench.commit();
