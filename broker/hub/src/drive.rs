@@ -20,6 +20,7 @@ use wire::{CloseReason, ConnectOptions};
 use crate::{
     batch::{self, Lag},
     connection::{Connection, wish},
+    mishap::Mishaps,
     outbound::Writer,
     sweeper,
     transport::Transport,
@@ -88,6 +89,7 @@ pub(crate) struct Driver<P> {
     needed: usize,
     /// `leftover` was put aside complete or not: look at it before reading.
     unread: bool,
+    mishaps: Arc<Mishaps>,
 }
 
 impl<P: Protocol> Driver<P> {
@@ -95,6 +97,7 @@ impl<P: Protocol> Driver<P> {
         connection: Arc<Connection>,
         protocol: P,
         transport: Option<Transport>,
+        mishaps: Arc<Mishaps>,
     ) -> Driver<P> {
         Driver {
             connection,
@@ -103,6 +106,7 @@ impl<P: Protocol> Driver<P> {
             leftover: Vec::new(),
             needed: 0,
             unread: false,
+            mishaps,
         }
     }
 
@@ -118,8 +122,20 @@ impl<P: Protocol> Driver<P> {
         sweeper::end(&self.connection, error);
     }
 
-    /// Runs the connection to its end.
+    /// Runs the connection to its end, which is a panic at worst.
     pub async fn run(mut self) {
+        let mishaps = self.mishaps.clone();
+        if mishaps.contain_task(self.turns()).await.is_none() {
+            tracing::error!(cid = self.connection.id, "connection ends with a panic");
+            self.connection.close(CloseReason::InternalError);
+        }
+        mishaps.contain_task(self.say_goodbye()).await;
+        mishaps.contain(|| batch::run(|| self.protocol.end()));
+        self.connection.drop_socket();
+        self.transport = None;
+    }
+
+    async fn turns(&mut self) {
         loop {
             let turn = poll_fn(|cx| self.turn(cx)).await;
             let goes_on = match turn {
@@ -142,11 +158,10 @@ impl<P: Protocol> Driver<P> {
                 break;
             }
         }
-        self.finish().await;
     }
 
-    /// Writes what can be written, closes the socket, forgets the connection.
-    async fn finish(&mut self) {
+    /// Writes what can be written.
+    async fn say_goodbye(&mut self) {
         if let Some(transport) = &mut self.transport {
             // The last words of a connection; a peer that does not read them is not waited for.
             let _ = poll_fn(|cx| {
@@ -159,9 +174,6 @@ impl<P: Protocol> Driver<P> {
         } else {
             self.connection.flush();
         }
-        batch::run(|| self.protocol.end());
-        self.connection.drop_socket();
-        self.transport = None;
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {

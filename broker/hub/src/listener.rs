@@ -65,10 +65,8 @@ impl Hub {
                 Ok((stream, peer)) => {
                     pause = ACCEPT_PAUSE_MIN;
                     // A listener for both families sees IPv4 addresses in their mapped form.
-                    welcome(
-                        stream,
-                        SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-                    );
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                    self.mishaps.contain(|| welcome(stream, peer));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accept failed, trying again");
@@ -144,7 +142,7 @@ impl Hub {
             connection.close(wire::CloseReason::ServerShutdown);
         }
         let session = Session::new(self.clone(), connection.clone());
-        Driver::new(connection, session, transport)
+        Driver::new(connection, session, transport, self.mishaps.clone())
     }
 }
 
@@ -220,6 +218,15 @@ async fn secure(hub: Arc<Hub>, mut stream: TcpStream, greeting: Greeting, tls: A
             encode::err(&mut line, &Error::TlsRequired.text().unwrap_or_default());
             let _ = stream.write_all(&line).await;
         }
+        return;
+    }
+    if let Some(limit) = tls.connection_rate_limit
+        && !hub.handshakes.allows(limit)
+    {
+        let mut line = Vec::new();
+        let text = Error::ConnectionThrottled.text().unwrap_or_default();
+        encode::err(&mut line, &text);
+        let _ = stream.write_all(&line).await;
         return;
     }
     let handshake = TlsAcceptor::from(tls.config.clone()).accept(stream);

@@ -153,6 +153,8 @@ pub struct TlsOptions {
     pub handshake_first: HandshakeFirst,
     /// Clients may stay on plain text (`tls_available` instead of `tls_required` in INFO).
     pub allow_non_tls: bool,
+    /// Handshakes that may begin in one second; `None` = any number.
+    pub connection_rate_limit: Option<u64>,
 }
 
 /// Whether the TLS handshake comes before the INFO line.

@@ -124,6 +124,8 @@ pub struct Totals {
     pub out_bytes: u64,
     pub slow_consumers: u64,
     pub stale_connections: u64,
+    /// Panics, each of which ended one connection at most.
+    pub panics: u64,
 }
 
 /// What connections counted that are gone.
@@ -218,6 +220,7 @@ impl Hub {
             out_bytes: load(&past.out_bytes),
             slow_consumers: load(&past.slow_consumers),
             stale_connections: load(&past.stale_connections),
+            panics: self.mishaps.count(),
             ..Totals::default()
         };
         let clients: Vec<_> = self.clients.lock().values().cloned().collect();

@@ -23,6 +23,8 @@ use crate::{
 const TICK: Duration = Duration::from_millis(250);
 /// Ticks between two looks at imports that are allowed for a time only.
 const ACTIVATION_TICKS: u32 = 8;
+/// Ticks between two reports of what happens often.
+const REPORT_TICKS: u32 = 4;
 /// The first ping comes early: it measures the round trip.
 const FIRST_PING_CLIENT_MS: u64 = 2000;
 const FIRST_PING_ROUTE_MS: u64 = 1000;
@@ -45,11 +47,17 @@ async fn run(hub: Weak<Hub>) {
         if hub.phase() == Phase::Stopped {
             return;
         }
-        sweep(&hub);
-        hub.expire_responses();
+        hub.mishaps.contain(|| sweep(&hub));
+        hub.mishaps.contain(|| hub.expire_responses());
         tick = tick.wrapping_add(1);
         if tick.is_multiple_of(ACTIVATION_TICKS) {
             hub.check_activations();
+        }
+        if tick.is_multiple_of(REPORT_TICKS) {
+            let refused = hub.handshakes.take_refused();
+            if refused > 0 {
+                tracing::warn!("Rejected {refused} connections due to TLS rate limiting");
+            }
         }
     }
 }

@@ -63,6 +63,16 @@ pub fn memory_bytes() -> u64 {
     pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
+/// File descriptors in use; 0 where they cannot be counted.
+pub fn open_files() -> u64 {
+    std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64)
+}
+
+/// File descriptors that the system allows; `None` if it does not limit them.
+pub fn max_files() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -92,5 +102,6 @@ mod tests {
     fn this_process_uses_memory() {
         assert!(memory_bytes() > 100_000);
         assert!(cores() >= 1);
+        assert!(open_files() > 0 && max_files().is_none_or(|max| max >= open_files()));
     }
 }

@@ -78,6 +78,9 @@ pub struct Varz {
     pub out_client_bytes: u64,
     pub slow_consumers: u64,
     pub stale_connections: u64,
+    /// Panics that were survived.
+    #[serde(skip_serializing_if = "is_none_u64")]
+    pub panics: u64,
     pub stalled_clients: u64,
     pub subscriptions: usize,
     pub http_req_stats: BTreeMap<&'static str, u64>,
@@ -141,6 +144,10 @@ pub struct DiskIoWaitStats {
 }
 
 fn is_zero(value: &usize) -> bool {
+    *value == 0
+}
+
+fn is_none_u64(value: &u64) -> bool {
     *value == 0
 }
 
@@ -239,6 +246,7 @@ pub fn varz(sources: &Sources) -> Varz {
         out_client_bytes: clients.out_bytes,
         slow_consumers: totals.slow_consumers,
         stale_connections: totals.stale_connections,
+        panics: totals.panics,
         stalled_clients: 0,
         subscriptions: totals.subscriptions,
         http_req_stats: sources.request_counts(),

@@ -77,5 +77,6 @@ pub fn tls_options(options: &Options) -> anyhow::Result<Option<TlsOptions>> {
             options::HandshakeFirst::Fallback(wait) => HandshakeFirst::Auto(wait),
         },
         allow_non_tls: options.allow_non_tls,
+        connection_rate_limit: configured.connection_rate_limit,
     }))
 }

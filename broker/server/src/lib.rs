@@ -10,6 +10,7 @@ mod auth;
 mod bus;
 mod callout;
 mod client_port;
+mod descriptors;
 mod files;
 mod jetstream;
 mod limits;
@@ -78,6 +79,10 @@ fn serve(flags: Flags, options: Options) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(&format!("{error:#}")),
     };
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = std::backtrace::Backtrace::capture();
+        tracing::error!(%backtrace, "{panic}");
+    }));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

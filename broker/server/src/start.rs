@@ -25,7 +25,8 @@ use crate::resolver::{ClaimsService, Resolver};
 use crate::signals::{Signals, Wish};
 use crate::system::{self, SystemServices};
 use crate::{
-    NATS_VERSION, accounts, client_port, listen, monitoring, routes, sharing, unserved, websocket,
+    NATS_VERSION, accounts, client_port, descriptors, listen, monitoring, routes, sharing,
+    unserved, websocket,
 };
 
 /// Runs a server with these options until a signal ends it.
@@ -36,6 +37,7 @@ pub async fn serve(flags: Flags, configured: Options, log: Log) -> anyhow::Resul
     let mut options = configured.clone();
     let server_id = server_key.public_key();
     say_hello(&options, &server_id);
+    descriptors::raise_limit(options.limits.max_connections);
 
     let rules = accounts::rules(&options)?;
     if let Some(operator) = rules.operators.first()

@@ -216,7 +216,10 @@ async fn answer_all(shared: Arc<Shared>, mut requests: mpsc::Receiver<Request>) 
     let slow = Arc::new(Semaphore::new(MAX_SLOW));
     while let Some(request) = requests.recv().await {
         if !request.asked.waits_for_others() {
-            answer_one(&shared, &request).await;
+            let shared = shared.clone();
+            let answering = tokio::spawn(async move { answer_one(&shared, &request).await });
+            // A panic is in the log. It costs one answer, not all that follow.
+            answering.await.ok();
         } else if let Ok(slot) = slow.clone().try_acquire_owned() {
             let shared = shared.clone();
             tokio::spawn(async move {

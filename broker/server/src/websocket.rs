@@ -78,6 +78,7 @@ fn tls_options(configured: &settings::options::Tls) -> anyhow::Result<TlsOptions
         // There is nothing before the handshake on this port.
         handshake_first: hub::HandshakeFirst::Yes,
         allow_non_tls: false,
+        connection_rate_limit: None,
     })
 }
 

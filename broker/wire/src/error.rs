@@ -272,6 +272,8 @@ close_reasons! {
     Kicked = "Kicked",
     ProxyNotTrusted = "Proxy Not Trusted",
     ProxyRequired = "Proxy Required",
+    // What nats-server has no word for: it ends as a whole then.
+    InternalError = "Internal Error",
 }
 
 #[cfg(test)]

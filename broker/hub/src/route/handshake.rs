@@ -235,7 +235,8 @@ impl Hub {
             nonce: Box::default(),
         });
         let session = RouteSession::new(self.clone(), connection.clone(), role);
-        let driver = Driver::new(connection.clone(), session, transport).with_leftover(leftover);
+        let driver = Driver::new(connection.clone(), session, transport, self.mishaps.clone())
+            .with_leftover(leftover);
         (connection, driver)
     }
 

@@ -8,7 +8,7 @@ use std::sync::{
 use hub::{Delivery, OriginKind, Publish};
 use parking_lot::Mutex;
 
-use crate::support::Server;
+use crate::support::{Server, eventually};
 
 #[tokio::test]
 async fn a_handler_hears_clients_and_may_answer_at_once() {
@@ -83,4 +83,33 @@ async fn watchers_hear_of_interest_that_concerns_them() {
     client.send("UNSUB 3\r\n").await;
     client.sync().await;
     assert_eq!(calls.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_connection_and_is_counted() {
+    let server = Server::start().await;
+    let handler = |delivery: &Delivery<'_>| assert!(delivery.payload() != b"boom", "as asked");
+    server.hub.subscribe("$G", "svc", None, Arc::new(handler));
+    let mut other = server.modern().await;
+    other.send("SUB ev 1\r\n").await;
+    other.sync().await;
+    let mut victim = server.modern().await;
+    let cid = server.hub.connections()[1].cid;
+    // What was published before is delivered.
+    victim
+        .send("SUB x 1\r\nPUB ev 1\r\na\r\nPUB svc 4\r\nboom\r\nPUB ev 1\r\nb\r\n")
+        .await;
+    victim.expect_end().await;
+    other.expect("MSG ev 1 1\r\na\r\n").await;
+    eventually("the end", || server.hub.connections().len() == 1).await;
+    assert_eq!(server.hub.totals().panics, 1);
+    let closed = server.hub.closed_connections();
+    assert_eq!(
+        (closed[0].cid, closed[0].reason),
+        (cid, Some(wire::CloseReason::InternalError))
+    );
+    // Everybody else goes on, also with that handler.
+    other.send("PUB svc 4\r\ngood\r\nPUB ev 1\r\nc\r\n").await;
+    other.expect("MSG ev 1 1\r\nc\r\n").await;
+    assert_eq!(server.hub.totals().subscriptions, 2);
 }

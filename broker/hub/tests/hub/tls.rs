@@ -33,6 +33,14 @@ fn configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
 }
 
 async fn secured(handshake_first: HandshakeFirst, allow_non_tls: bool) -> (Server, TlsConnector) {
+    secured_at_rate(handshake_first, allow_non_tls, None).await
+}
+
+async fn secured_at_rate(
+    handshake_first: HandshakeFirst,
+    allow_non_tls: bool,
+    connection_rate_limit: Option<u64>,
+) -> (Server, TlsConnector) {
     let (config, client) = configs();
     let mut options = options("NTLS");
     let timeout = Duration::from_secs(10);
@@ -42,6 +50,7 @@ async fn secured(handshake_first: HandshakeFirst, allow_non_tls: bool) -> (Serve
         timeout,
         handshake_first,
         allow_non_tls,
+        connection_rate_limit,
     });
     (
         Server::with(options, Users::default()).await,
@@ -157,4 +166,15 @@ async fn routes_can_be_encrypted() {
     let mut publisher = a.modern().await;
     publisher.send("PUB foo 1\r\nx\r\n").await;
     listener.expect("MSG foo 1 1\r\nx\r\n").await;
+}
+
+#[tokio::test]
+async fn handshakes_beyond_the_rate_are_refused() {
+    let (server, _) = secured_at_rate(HandshakeFirst::No, false, Some(0)).await;
+    let mut client = server.connect().await;
+    // The first byte of a handshake.
+    client.send([0x16]).await;
+    client
+        .expect("-ERR 'Connection throttling is active. Please try again later.'\r\n")
+        .await;
 }

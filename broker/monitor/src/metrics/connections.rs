@@ -18,6 +18,7 @@ pub(super) fn fill(sources: &Sources, sheet: &mut Sheet) {
     sheet.count(&SENT_BYTES, &[], totals.out_bytes);
     sheet.count(&SLOW_CONSUMERS, &[], totals.slow_consumers);
     sheet.count(&STALE_CONNECTIONS, &[], totals.stale_connections);
+    sheet.count(&PANICS, &[], totals.panics);
     for account in capped(sources.hub.account_snapshots(), MAX_ACCOUNTS) {
         fill_account(&account, sheet);
     }

@@ -38,6 +38,10 @@ definitions! {
         "Processor time used, user and system.";
     MEMORY: GAUGE "weir_process_resident_memory_bytes" []
         "Memory of the process that is in RAM.";
+    OPEN_FILES: GAUGE "weir_process_open_files" []
+        "File descriptors in use, one for each connection among them.";
+    MAX_FILES: GAUGE "weir_process_max_files" []
+        "File descriptors that the system allows; absent without a limit.";
     HEALTHY: GAUGE "weir_server_healthy" []
         "1 while the health check would succeed, else 0.";
     CERTIFICATE_END: GAUGE "weir_tls_certificate_not_after_seconds" []
@@ -62,6 +66,8 @@ definitions! {
         "Connections ended because their reader was too slow.";
     STALE_CONNECTIONS: COUNTER "weir_stale_connections_total" []
         "Connections ended because they did not answer pings.";
+    PANICS: COUNTER "weir_panics_total" []
+        "Panics, each of which ended one connection at most.";
     ACCOUNT_CONNECTIONS: GAUGE "weir_account_connections_open" ["account"]
         "Client connections of the account.";
     ACCOUNT_SUBSCRIPTIONS: GAUGE "weir_account_subscriptions" ["account"]

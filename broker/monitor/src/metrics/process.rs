@@ -15,6 +15,10 @@ pub(super) fn fill(sources: &Sources, sheet: &mut Sheet) {
     sheet.put(&UPTIME, &[], uptime.as_secs_f64());
     sheet.put(&CPU, &[], process::cpu_seconds());
     sheet.count(&MEMORY, &[], process::memory_bytes());
+    sheet.count(&OPEN_FILES, &[], process::open_files());
+    if let Some(max) = process::max_files() {
+        sheet.count(&MAX_FILES, &[], max);
+    }
     let health = healthz::healthz(sources, &HealthzOptions::default());
     sheet.count(&HEALTHY, &[], u64::from(health.is_ok()));
     let end = facts.tls_cert_not_after;
