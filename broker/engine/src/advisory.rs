@@ -1,11 +1,14 @@
 //! Events about streams and consumers, published in the account they belong to.
 
 use jetstream::api::advisory::{
-    ActionKind, Advisory, BatchAbandoned, ConsumerAction, Delivery, Leader, Pin, StreamAction,
+    ActionKind, Advisory, ApiAudit, ApiLimitReached, BatchAbandoned, ConsumerAction, Delivery,
+    Leader, Pin, RestoreComplete, RestoreCreate, SnapshotComplete, SnapshotCreate, StreamAction,
 };
+use jetstream::api::stream::StreamState;
 use jetstream::consumer;
 use jetstream::staging::Abandoned;
 use jetstream::timestamp::Timestamp;
+use serde_json::Value;
 
 use crate::asset::Asset;
 use crate::bus::Outgoing;
@@ -78,6 +81,103 @@ pub fn batch_abandoned(asset: &Asset, batch: Abandoned) -> Outgoing {
         reason: batch.reason.to_owned(),
     };
     message(&asset.env, &Advisory::BatchAbandoned(event))
+}
+
+/// A backup on its way.
+#[derive(Debug, Clone)]
+pub struct Transfer {
+    begun_ns: i64,
+    /// Who asked, as the server describes clients.
+    client: Value,
+    /// How much was received.
+    pub bytes: u64,
+}
+
+impl Transfer {
+    pub fn new(begun_ns: i64, client: Value) -> Self {
+        Transfer {
+            begun_ns,
+            client,
+            bytes: 0,
+        }
+    }
+}
+
+/// Tells what the API was asked and what it answered.
+pub fn api_audit(env: &Env, account: &str, event: ApiAudit) {
+    publish(env, account, &Advisory::ApiAudit(event));
+}
+
+/// Tells the system account that requests were dropped because too many waited.
+pub fn api_limit_reached(engine: &Engine, dropped: u64) {
+    let options = &engine.env().options;
+    let event = ApiLimitReached {
+        server: options.server_name.clone(),
+        domain: options.domain.clone(),
+        dropped,
+    };
+    let event = Advisory::ApiLimitReached(event);
+    publish(engine.env(), engine.system_account(), &event);
+}
+
+pub fn snapshot_begun(asset: &Asset, state: &StreamState, transfer: &Transfer) {
+    let event = SnapshotCreate {
+        stream: asset.key().1,
+        state: state.clone(),
+        client: transfer.client.clone(),
+        domain: asset.env.options.domain.clone(),
+    };
+    publish(
+        &asset.env,
+        &asset.account(),
+        &Advisory::SnapshotCreate(event),
+    );
+}
+
+/// Tells that no more of a backup is sent; `error` says why if it ended early, and is empty else.
+pub fn snapshot_complete(asset: &Asset, transfer: &Transfer, error: String) {
+    let event = SnapshotComplete {
+        stream: asset.key().1,
+        start: Timestamp(transfer.begun_ns),
+        end: Timestamp(asset.env.now_ns()),
+        client: transfer.client.clone(),
+        domain: asset.env.options.domain.clone(),
+        error,
+    };
+    publish(
+        &asset.env,
+        &asset.account(),
+        &Advisory::SnapshotComplete(event),
+    );
+}
+
+pub fn restore_begun(asset: &Asset, transfer: &Transfer) {
+    let event = RestoreCreate {
+        stream: asset.key().1,
+        client: transfer.client.clone(),
+        domain: asset.env.options.domain.clone(),
+    };
+    publish(
+        &asset.env,
+        &asset.account(),
+        &Advisory::RestoreCreate(event),
+    );
+}
+
+pub fn restore_complete(asset: &Asset, transfer: &Transfer) {
+    let event = RestoreComplete {
+        stream: asset.key().1,
+        start: Timestamp(transfer.begun_ns),
+        end: Timestamp(asset.env.now_ns()),
+        bytes: transfer.bytes,
+        client: transfer.client.clone(),
+        domain: asset.env.options.domain.clone(),
+    };
+    publish(
+        &asset.env,
+        &asset.account(),
+        &Advisory::RestoreComplete(event),
+    );
 }
 
 /// The event about one delivery of a consumer.

@@ -4,6 +4,7 @@
 //! streams, a stream's leader those about the stream; all others keep silent.
 
 mod account;
+mod backups;
 mod consumers;
 mod desired;
 mod leaders;
@@ -15,21 +16,24 @@ mod shown;
 mod streams;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use consensus::BoxFuture;
 use jetstream::ApiError;
 use jetstream::api::{self, ApiRequest, Verb};
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::asset::Asset;
+use crate::audit::{self, Audit};
 use crate::bus::{Handler, Incoming, Outgoing, SubscriptionId};
 use crate::engine::Engine;
 use crate::env::Env;
 use crate::meta::ReplyTo;
 
-pub use consumers::consumer_info;
+pub use consumers::{consumer_info, limits as consumer_limits};
 pub use leaders::cluster_info;
 pub use messages::direct_get;
 pub use shown::VERSION;
@@ -43,6 +47,12 @@ pub struct Job {
     pub reply: String,
     pub headers: Bytes,
     pub payload: Bytes,
+    /// The client of this server that asks; 0 if it is not one of them.
+    pub connection: u64,
+    /// Who asks, as the server describes clients; null as long as nobody needs to know.
+    pub client: Value,
+    /// Somebody listens to what is asked and answered.
+    pub is_audited: bool,
 }
 
 impl Job {
@@ -50,6 +60,8 @@ impl Job {
         ReplyTo {
             account: self.account.clone(),
             subject: self.reply.clone(),
+            client: self.client.clone(),
+            audit: self.is_audited.then(|| Box::new(Audit::of(self))),
         }
     }
 }
@@ -64,6 +76,11 @@ pub enum Outcome {
         response: Vec<u8>,
     },
     Refused(ApiError),
+    /// The response, and what goes on after it.
+    Begun {
+        response: Vec<u8>,
+        work: BoxFuture<'static, ()>,
+    },
     /// Another server answers, or this one does later.
     Silent,
 }
@@ -113,26 +130,22 @@ const SUBJECTS: &[&str] = &[
 const SYSTEM_SUBJECTS: &[&str] = &["META.>", "SERVER.>", "ACCOUNT.>"];
 
 /// Listens for the API requests of one account.
-pub fn subscribe(env: &Arc<Env>, account: &str, jobs: &mpsc::Sender<Job>) -> Vec<SubscriptionId> {
-    listen(env, account, jobs, SUBJECTS)
+pub fn subscribe(env: &Arc<Env>, account: &str, waiting: &Waiting) -> Vec<SubscriptionId> {
+    listen(env, account, waiting, SUBJECTS)
 }
 
 /// Listens for the calls of the system account.
-pub fn subscribe_system(
-    env: &Arc<Env>,
-    account: &str,
-    jobs: &mpsc::Sender<Job>,
-) -> Vec<SubscriptionId> {
-    listen(env, account, jobs, SYSTEM_SUBJECTS)
+pub fn subscribe_system(env: &Arc<Env>, account: &str, waiting: &Waiting) -> Vec<SubscriptionId> {
+    listen(env, account, waiting, SYSTEM_SUBJECTS)
 }
 
 fn listen(
     env: &Arc<Env>,
     account: &str,
-    jobs: &mpsc::Sender<Job>,
+    waiting: &Waiting,
     subjects: &[&str],
 ) -> Vec<SubscriptionId> {
-    let handler: Arc<dyn Handler> = Arc::new(Queue { jobs: jobs.clone() });
+    let handler: Arc<dyn Handler> = Arc::new(waiting.clone());
     let mut prefixes = vec!["$JS.API.".to_owned()];
     if !env.options.domain.is_empty() {
         prefixes.push(format!("$JS.{}.API.", env.options.domain));
@@ -149,11 +162,29 @@ fn listen(
     ids
 }
 
-struct Queue {
+/// Where requests wait for a worker.
+#[derive(Clone)]
+pub struct Waiting {
     jobs: mpsc::Sender<Job>,
+    /// Requests that found no room.
+    dropped: Arc<AtomicU64>,
 }
 
-impl Handler for Queue {
+impl Waiting {
+    pub fn new(jobs: mpsc::Sender<Job>) -> Self {
+        Waiting {
+            jobs,
+            dropped: Arc::default(),
+        }
+    }
+
+    /// How many requests were dropped since this was last asked.
+    pub fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Handler for Waiting {
     fn deliver(&self, message: &Incoming<'_>) {
         // A request without a reply subject has nobody to answer; one that is not text is none.
         let Some(reply) = message
@@ -171,25 +202,42 @@ impl Handler for Queue {
             reply: reply.to_owned(),
             headers: Bytes::copy_from_slice(message.headers),
             payload: Bytes::copy_from_slice(message.payload),
+            connection: message.connection,
+            client: Value::Null,
+            is_audited: false,
         };
-        self.jobs.try_send(job).ok();
+        if self.jobs.try_send(job).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 /// Handles one request.
-pub async fn serve(engine: &Engine, job: Job) {
+pub async fn serve(engine: &Engine, mut job: Job) {
     let Some(request) = ApiRequest::parse(&job.subject) else {
         return;
     };
+    job.is_audited = audit::is_wanted(engine, &job.account);
+    if job.is_audited || matches!(request.verb, Verb::StreamSnapshot | Verb::StreamRestore) {
+        job.client = audit::client(engine, &job);
+    }
     let outcome = match required_level(&job) {
         Some(level) if level > api::API_LEVEL => Outcome::Refused(ApiError::REQUIRED_API_LEVEL),
         _ if !engine.is_ready() => Outcome::Refused(ApiError::CLUSTER_NOT_AVAIL),
         _ => dispatch(engine, &job, &request).await,
     };
+    let mut work = None;
     let (headers, response) = match outcome {
         Outcome::Silent => return,
         Outcome::Response(response) => (Vec::new(), response),
         Outcome::Marked { headers, response } => (headers, response),
+        Outcome::Begun {
+            response,
+            work: begun,
+        } => {
+            work = Some(begun);
+            (Vec::new(), response)
+        }
         Outcome::Refused(error) => {
             engine.shared.stats.errors.fetch_add(1, Ordering::Relaxed);
             let response = api::refuse(request.verb.response_name(), &error);
@@ -201,7 +249,22 @@ pub async fn serve(engine: &Engine, job: Job) {
         headers: headers.into(),
         ..Outgoing::new(job.reply.clone(), response)
     };
-    engine.env().bus.publish(&job.account, &[message]);
+    engine
+        .env()
+        .bus
+        .publish(&job.account, std::slice::from_ref(&message));
+    if job.is_audited {
+        audit::tell(
+            engine,
+            &job.account,
+            &Audit::of(&job),
+            &job.client,
+            &message.payload,
+        );
+    }
+    if let Some(work) = work {
+        engine.spawn(work);
+    }
 }
 
 async fn dispatch(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Outcome {
@@ -211,6 +274,7 @@ async fn dispatch(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Outco
         StreamCreate => streams::create(engine, job, request).await,
         StreamUpdate => streams::update(engine, job, request).await,
         StreamDelete => streams::delete(engine, job, request),
+        StreamRestore => backups::restore(engine, job, request),
         StreamNames => streams::names(engine, job),
         StreamList => streams::list(engine, job).await,
         MetaLeaderStepDown => leaders::meta_step_down(engine, job).await,
@@ -238,6 +302,7 @@ async fn dispatch_to_stream(
     use Verb::*;
     match request.verb {
         StreamInfo => streams::info(engine, asset, job),
+        StreamSnapshot => backups::snapshot(engine, asset, job),
         StreamPurge => streams::purge(asset, job).await,
         StreamMsgGet => messages::get(asset, job),
         StreamMsgDelete => messages::delete(asset, job).await,
@@ -268,7 +333,9 @@ fn of_stream(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Result<Arc
         if asset.is_leader() {
             return match asset.failure() {
                 Some(reason) => Err(ApiError::stream_offline_reason(reason).into()),
-                None => Ok(asset),
+                None if asset.read(|machine| machine.is_complete()) => Ok(asset),
+                None if request.verb == Verb::StreamInfo => Ok(asset),
+                None => Err(ApiError::stream_restore("not all of the backup is here").into()),
             };
         }
         return Err(Outcome::Silent);

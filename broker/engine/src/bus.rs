@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 /// Names one subscription of [`Bus::subscribe`] until it is given back to [`Bus::unsubscribe`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,6 +26,8 @@ pub struct Incoming<'a> {
     /// The header block with its closing empty line, or nothing.
     pub headers: &'a [u8],
     pub payload: &'a [u8],
+    /// The client of this server that sent it; 0 if it came from elsewhere.
+    pub connection: u64,
 }
 
 /// A message that JetStream sends.
@@ -69,6 +72,15 @@ pub trait Bus: Send + Sync {
     fn publish(&self, account: &str, messages: &[Outgoing]);
     /// Whether any client of the cluster subscribes to `subject` (with `queue`, in that group).
     fn has_interest(&self, account: &str, subject: &str) -> bool;
+    /// Whether any client subscribes to exactly `subject`, not to a wildcard. A bus that cannot tell
+    /// counts wildcards.
+    fn has_literal_interest(&self, account: &str, subject: &str) -> bool {
+        self.has_interest(account, subject)
+    }
+    /// What is known of a client of this server, as the server describes clients; null if it is gone.
+    fn client(&self, _connection: u64) -> Value {
+        Value::Null
+    }
     /// Calls `watcher` whenever the answer of [`Bus::has_interest`] may have changed. A bus that
     /// cannot tell is asked again now and then instead.
     fn watch_interest(&self, _: &str, _: &str, _: InterestWatcher) -> Option<WatchId> {

@@ -23,7 +23,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::allowance::{Allowance, TierUsage, replicas_of};
-use crate::api::{self, Job};
+use crate::api::{self, Job, Waiting};
 use crate::asset::Asset;
 use crate::bus::SubscriptionId;
 use crate::env::Env;
@@ -64,7 +64,7 @@ pub(crate) struct Shared {
     pub meta: Arc<MetaGroup>,
     assets: RwLock<BTreeMap<StreamKey, Arc<Asset>>>,
     accounts: RwLock<BTreeMap<String, Account>>,
-    jobs: mpsc::Sender<Job>,
+    requests: Waiting,
     pub stats: ApiCounters,
     /// Set once the server is part of its cluster and the meta group runs.
     ready: watch::Sender<bool>,
@@ -75,6 +75,8 @@ pub(crate) struct Shared {
     tags: RwLock<Vec<String>>,
     tasks: Mutex<JoinSet<()>>,
     pub troubles: mending::Troubles,
+    /// Turns to send a backup.
+    pub backups: Arc<Semaphore>,
     /// Whether the meta group's replica was damaged and joins anew.
     rejoins: AtomicBool,
     /// What accounts use on other servers, as those said last.
@@ -109,7 +111,7 @@ impl Engine {
             meta,
             assets: RwLock::default(),
             accounts: RwLock::default(),
-            jobs,
+            requests: Waiting::new(jobs),
             stats: ApiCounters::default(),
             ready: watch::Sender::new(false),
             founding: Mutex::default(),
@@ -117,6 +119,7 @@ impl Engine {
             system_account: OnceLock::new(),
             tasks: Mutex::default(),
             troubles: mending::Troubles::default(),
+            backups: Arc::new(Semaphore::new(crate::backup::AT_ONCE)),
             peers_up: Mutex::default(),
             rejoins: AtomicBool::new(false),
             usage_elsewhere: Mutex::default(),
@@ -172,7 +175,7 @@ impl Engine {
             account.allowance = allowance;
             return;
         }
-        let subscriptions = api::subscribe(&self.shared.env, name, &self.shared.jobs);
+        let subscriptions = api::subscribe(&self.shared.env, name, &self.shared.requests);
         accounts.insert(
             name.to_owned(),
             Account {
@@ -186,7 +189,7 @@ impl Engine {
     pub fn enable_system_account(&self, name: &str) {
         self.shared.system_account.set(name.to_owned()).ok();
         // They last as long as the server.
-        api::subscribe_system(&self.shared.env, name, &self.shared.jobs);
+        api::subscribe_system(&self.shared.env, name, &self.shared.requests);
     }
 
     /// The system account, empty if the server has none.
@@ -246,6 +249,14 @@ impl Engine {
                 replicas,
             } => {
                 self.shared.finish_move(account, name, group, replicas);
+                return Bytes::new();
+            }
+            Question::RestoreFailed {
+                account,
+                name,
+                group,
+            } => {
+                self.shared.remove_abandoned(account, name, group);
                 return Bytes::new();
             }
             Question::Publish { group, messages } => {
@@ -442,6 +453,10 @@ impl Engine {
                     let job = waiting.lock().await.recv().await;
                     let Some(job) = job else { return };
                     api::serve(&engine, job).await;
+                    let dropped = engine.shared.requests.take_dropped();
+                    if dropped > 0 {
+                        crate::advisory::api_limit_reached(&engine, dropped);
+                    }
                 }
             });
         }
@@ -514,6 +529,23 @@ impl Shared {
                 replicas,
             };
             // The stream's leader reports it again until it is known.
+            self.meta.propose(&command).ok();
+        }
+    }
+
+    /// On the meta leader: removes a stream of which its leader says that its backup will not come.
+    pub fn remove_abandoned(&self, account: String, name: String, group: u64) {
+        let is_meant = self.meta.read(|meta| {
+            let stream = meta.stream(&account, &name);
+            stream.is_some_and(|stream| stream.group == group && stream.is_restored)
+        });
+        if is_meant && self.meta.is_leader() {
+            let command = crate::meta::MetaCommand::RemoveStream {
+                account,
+                name,
+                reply: None,
+            };
+            // The stream's leader says it again until it is gone.
             self.meta.propose(&command).ok();
         }
     }

@@ -107,6 +107,7 @@ pub fn accept(asset: &Asset, messages: &[Forwarded]) -> bool {
             reply: message.reply.as_deref(),
             headers: &message.headers,
             payload: &message.payload,
+            connection: 0,
         };
         if live.inbox.publish(&incoming).is_err() {
             break;

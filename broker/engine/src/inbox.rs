@@ -242,6 +242,7 @@ mod tests {
             reply: Some(b"r"),
             headers: b"",
             payload,
+            connection: 0,
         }
     }
 

@@ -20,6 +20,7 @@ use jetstream::consumer::End;
 use parking_lot::Mutex;
 
 use crate::asset::Asset;
+use crate::backup::restore;
 use crate::engine::Engine;
 use crate::forward;
 use crate::inbox::Inbox;
@@ -93,6 +94,19 @@ pub async fn supervise(engine: Engine, asset: Arc<Asset>) {
     loop {
         let role = *roles.borrow_and_update();
         if let Role::Leader { term } = role {
+            // Nothing else can be done with a stream that waits for its backup.
+            let is_complete = tokio::select! {
+                biased;
+                () = asset.ended() => return,
+                changed = roles.changed() => match changed {
+                    Ok(()) => false,
+                    Err(_) => return,
+                },
+                () = restore::run(&engine, &asset) => true,
+            };
+            if !is_complete {
+                continue;
+            }
             let live = begin(&asset, term);
             if asset.assignment.read().moving.is_some() {
                 crate::engine::conform_soon(&engine, asset.clone());

@@ -13,6 +13,8 @@ mod advisory;
 mod allowance;
 mod api;
 mod asset;
+mod audit;
+mod backup;
 pub mod bus;
 pub mod clock;
 mod engine;

@@ -10,7 +10,10 @@ use consensus::NodeId;
 use jetstream::StreamConfig;
 use jetstream::config::Placement;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use storage::wal::GroupId;
+
+use crate::audit::Audit;
 
 /// The meta group's own id. Streams get ids from [`FIRST_STREAM_GROUP`] on and never share one.
 pub const META_GROUP: GroupId = GroupId(1);
@@ -45,6 +48,9 @@ pub struct Assignment {
     /// The change of servers that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<Move>,
+    /// The stream begins as a backup that a client sends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_restored: bool,
 }
 
 /// A change of servers that the stream's leader has not finished.
@@ -131,6 +137,12 @@ impl Assignment {
 pub struct ReplyTo {
     pub account: String,
     pub subject: String,
+    /// Who asks, as the server describes clients.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub client: Value,
+    /// What is told about the request once it is answered, if somebody listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Box<Audit>>,
 }
 
 /// A change of the meta state. Every change goes through the group's log as JSON: they are rare.
@@ -397,6 +409,7 @@ mod tests {
             founders: vec![NodeId(1)],
             created_ns: 7,
             moving: None,
+            is_restored: false,
         }
     }
 

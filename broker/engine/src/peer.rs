@@ -34,6 +34,12 @@ pub enum Question {
         group: u64,
         replicas: Vec<NodeId>,
     },
+    /// To the meta leader: the backup that the stream was to be made of will not come.
+    RestoreFailed {
+        account: String,
+        name: String,
+        group: u64,
+    },
     /// To the leader of a stream: publishes that a former leader could not store.
     Publish {
         group: u64,

@@ -205,6 +205,7 @@ mod tests {
             founders: Vec::new(),
             created_ns: 0,
             moving: None,
+            is_restored: false,
         }
     }
 

@@ -231,6 +231,10 @@ impl Account {
         self.index.read().list.has_interest(subject)
     }
 
+    pub(crate) fn has_literal_interest(&self, subject: &[u8]) -> bool {
+        self.index.read().list.has_literal_interest(subject)
+    }
+
     pub(crate) fn watch(&self, id: WatchId, subject: &[u8], watcher: InterestWatcher) {
         let mut watches = self.watches.lock();
         watches.subjects.insert(id, subject.to_vec());

@@ -336,6 +336,12 @@ impl Hub {
         account.has_interest(subject.as_bytes())
     }
 
+    /// Whether anybody in the cluster is subscribed to exactly this subject, and not only to a
+    /// wildcard that matches it.
+    pub fn has_literal_interest(&self, account: &Account, subject: &str) -> bool {
+        account.has_literal_interest(subject.as_bytes())
+    }
+
     /// Calls `watcher` whenever the interest in a literal subject may have changed.
     pub fn watch_interest(
         &self,

@@ -201,9 +201,6 @@ struct Response<'a, T> {
     body: T,
 }
 
-#[derive(Serialize)]
-struct NoBody {}
-
 /// A successful response; `name` is the last part of its type, as [`Verb::response_name`] gives it.
 pub fn respond<T: Serialize>(name: &str, body: &T) -> Vec<u8> {
     crate::json::to_vec(&Response {
@@ -219,8 +216,51 @@ pub fn refuse(name: &str, error: &ApiError) -> Vec<u8> {
     crate::json::to_vec(&Response {
         kind,
         error: Some(error),
-        body: NoBody {},
+        body: Nothing::of(name),
     })
+}
+
+/// What a response says of what is not there, beside an error.
+#[derive(Default, Serialize)]
+struct Nothing {
+    #[serde(flatten)]
+    paged: Option<Paged>,
+    /// Some lists are empty, and some are `null`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    streams: Option<Option<[(); 0]>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumers: Option<[(); 0]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purged: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause_until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliver_subject: Option<&'static str>,
+}
+
+impl Nothing {
+    fn of(name: &str) -> Nothing {
+        let mut nothing = Nothing::default();
+        let paged = Some(Paged::default());
+        match name {
+            "stream_info_response" => nothing.paged = paged,
+            "stream_list_response" => (nothing.paged, nothing.streams) = (paged, Some(Some([]))),
+            "stream_names_response" => (nothing.paged, nothing.streams) = (paged, Some(None)),
+            "consumer_list_response" | "consumer_names_response" => {
+                (nothing.paged, nothing.consumers) = (paged, Some([]));
+            }
+            "stream_purge_response" => nothing.purged = Some(0),
+            "stream_restore_response" => nothing.deliver_subject = Some(""),
+            "consumer_pause_response" => {
+                nothing.paused = Some(false);
+                nothing.pause_until = Some(Timestamp::UNSET);
+            }
+            _ => {}
+        }
+        nothing
+    }
 }
 
 /// Whether a request's headers demand a higher API level than this server has; such a request is
@@ -235,7 +275,7 @@ pub fn demands_higher_level(headers: &[u8]) -> bool {
     level.is_none_or(|level| level > API_LEVEL)
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -249,11 +289,12 @@ mod tests {
         let expected =
             r#"{"type":"io.nats.jetstream.api.v1.stream_delete_response","success":true}"#;
         assert_eq!(text, expected);
-        let text =
-            String::from_utf8(refuse("stream_info_response", &ApiError::STREAM_NOT_FOUND)).unwrap();
+        let text = String::from_utf8(refuse("stream_names_response", &ApiError::STREAM_NOT_FOUND))
+            .unwrap();
         let expected = concat!(
-            r#"{"type":"io.nats.jetstream.api.v1.stream_info_response","#,
-            r#""error":{"code":404,"err_code":10059,"description":"stream not found"}}"#
+            r#"{"type":"io.nats.jetstream.api.v1.stream_names_response","#,
+            r#""error":{"code":404,"err_code":10059,"description":"stream not found"},"#,
+            r#""total":0,"offset":0,"limit":0,"streams":null}"#
         );
         assert_eq!(text, expected);
     }

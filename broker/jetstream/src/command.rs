@@ -10,7 +10,7 @@ mod tests;
 use bytes::Bytes;
 
 use crate::config::StreamConfig;
-use crate::consumer::{ConsumerConfig, Progress};
+use crate::consumer::{ConsumerConfig, Progress, State};
 
 /// Most messages in one publish command.
 pub const MAX_BATCH_MESSAGES: usize = 512;
@@ -71,6 +71,8 @@ pub enum Action {
     },
     /// Remove a consumer.
     DeleteConsumer { name: String },
+    /// The next part of the backup that the stream is made of.
+    Restore(Restore),
     /// Deliveries and acknowledgements, one entry per consumer that progressed.
     ConsumerProgress(Vec<ConsumerProgress>),
     /// Nothing but the time: lets messages expire on an idle stream.
@@ -108,6 +110,25 @@ pub struct CopiedMessage {
     pub time_ns: i64,
     /// The message as it is to be stored here.
     pub message: Publish,
+}
+
+/// A part of a backup. They come in this order, consumers and messages any number of times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restore {
+    /// What follows makes up the stream, which begins with this sequence.
+    Begin { first_seq: u64 },
+    /// A consumer with what it has delivered.
+    Consumer {
+        name: String,
+        config: Box<ConsumerConfig>,
+        state: State,
+    },
+    /// Messages in the order of their sequences.
+    Messages(Vec<CopiedMessage>),
+    /// The rest will not come: the stream can only be deleted.
+    Abandon,
+    /// That was all; the stream's last sequence may be behind its last message.
+    End { last_seq: u64 },
 }
 
 /// Which messages a purge removes. `upto_seq` and `keep` exclude each other.

@@ -19,6 +19,7 @@ pub mod error;
 pub mod json;
 pub mod read;
 pub mod schedule;
+pub mod snapshot;
 pub mod staging;
 pub mod stream;
 pub mod timestamp;

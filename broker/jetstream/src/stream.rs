@@ -5,7 +5,7 @@
 //!
 //! - [`StreamMachine`] holds the configuration, the messages, and the consumers' replicated state.
 //! - `publish.rs` judges one message, `batch.rs` an atomic batch, `counter.rs` counts, `copy.rs`
-//!   takes what mirrors and sources bring, `limits.rs` and `expiry.rs` remove what is too much or too
+//!   takes what mirrors and sources bring, `restore.rs` what a backup brings, `limits.rs` and `expiry.rs` remove what is too much or too
 //!   old, `manage.rs` changes the stream, `consumers.rs` its consumers.
 //! - `encoding.rs` is the state outside the message store as bytes, for checkpoints and snapshots.
 
@@ -23,6 +23,7 @@ mod limits;
 mod manage;
 mod publish;
 mod republish;
+mod restore;
 mod schedules;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,8 @@ use crate::config::StreamConfig;
 pub use consumers::Consumer;
 pub use copy::Position;
 pub use effect::{Answer, Effect, PubAck, StoredBatch};
+pub use publish::MAX_HEADER_BYTES;
+pub use restore::Restoration;
 
 use dedupe::Dedupe;
 use effect::Changes;
@@ -63,6 +66,7 @@ pub struct StreamMachine {
     /// How far each source has been copied, by its key.
     copied: BTreeMap<String, Position>,
     schedules: Schedules,
+    restoration: Restoration,
     transform: Option<Transform>,
     republish: Option<Transform>,
 }
@@ -90,6 +94,7 @@ impl StreamMachine {
             applied_index: 0,
             copied: BTreeMap::new(),
             schedules: Schedules::default(),
+            restoration: Restoration::Complete,
             transform: None,
             republish: None,
         };
@@ -111,8 +116,10 @@ impl StreamMachine {
         self.applied_index = index;
         self.now_ns = self.now_ns.max(command.time_ns);
         let mut changes = Changes::default();
-        self.expire(&mut changes)?;
-        self.run_schedules(&mut changes, effects)?;
+        if self.is_complete() {
+            self.expire(&mut changes)?;
+            self.run_schedules(&mut changes, effects)?;
+        }
         match &command.action {
             Action::PublishBatch(messages) => {
                 self.publish_batch(messages, &mut changes, effects)?

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use engine::bus::{Bus, Handler, Incoming, InterestWatcher, Outgoing, SubscriptionId, WatchId};
-use hub::{Account, Delivery, Hub, Publish};
+use hub::{Account, Delivery, Hub, OriginKind, Publish};
 use parking_lot::RwLock;
+use serde_json::Value;
 
 /// The hub as a [`Bus`].
 pub struct HubBus {
@@ -59,6 +60,17 @@ impl Bus for HubBus {
         self.hub.has_interest(&self.account(account), subject)
     }
 
+    fn has_literal_interest(&self, account: &str, subject: &str) -> bool {
+        self.hub
+            .has_literal_interest(&self.account(account), subject)
+    }
+
+    fn client(&self, connection: u64) -> Value {
+        let info = self.hub.client_info(connection);
+        info.and_then(|info| serde_json::to_value(info).ok())
+            .unwrap_or_default()
+    }
+
     fn watch_interest(
         &self,
         account: &str,
@@ -94,6 +106,10 @@ impl hub::Handler for Adapter {
             reply: (!delivery.reply.is_empty()).then_some(delivery.reply),
             headers: delivery.headers(),
             payload: delivery.payload(),
+            connection: match delivery.origin.kind {
+                OriginKind::Client => delivery.origin.connection,
+                OriginKind::Route | OriginKind::System => 0,
+            },
         });
     }
 }

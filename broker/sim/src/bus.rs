@@ -183,6 +183,7 @@ impl Switch {
             reply: message.reply.as_deref(),
             headers: &message.headers,
             payload: &message.payload,
+            connection: 0,
         };
         for handler in handlers {
             handler.deliver(&incoming);

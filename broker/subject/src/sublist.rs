@@ -124,6 +124,11 @@ impl<T: Clone + PartialEq> Sublist<T> {
         found
     }
 
+    /// Whether anybody subscribed to exactly this literal `subject`.
+    pub fn has_literal_interest(&self, subject: &[u8]) -> bool {
+        self.literals.get(&self.hasher, subject).is_some()
+    }
+
     /// Calls `visit` with subject, queue and value of every subscription, in a stable order.
     pub fn for_each(&self, mut visit: impl FnMut(&[u8], Option<&[u8]>, &T)) {
         self.literals.for_each(|subject, interest| {

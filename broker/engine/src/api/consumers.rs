@@ -194,7 +194,8 @@ fn chosen_name(random: &Random) -> String {
     letters.collect()
 }
 
-fn limits(engine: &Engine, asset: &Asset, account: &str, pedantic: bool) -> CreateLimits {
+/// What the consumers of a stream must keep to.
+pub fn limits(engine: &Engine, asset: &Asset, account: &str, pedantic: bool) -> CreateLimits {
     let replicas = asset.read(|machine| replicas_of(machine.config()));
     let of_account = account::limits_of(engine, account, replicas);
     CreateLimits {

@@ -66,6 +66,7 @@ pub async fn create(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Out
         replicas,
         created_ns: engine.env().now_ns(),
         moving: None,
+        is_restored: false,
     });
     propose(
         engine,
@@ -326,8 +327,9 @@ pub fn announce(engine: &Engine, asset: &Arc<Asset>) {
     );
     for reply in replies {
         engine.shared.stats.total.fetch_add(1, Ordering::Relaxed);
-        let message = Outgoing::new(reply.subject, response.clone());
+        let message = Outgoing::new(reply.subject.clone(), response.clone());
         engine.env().bus.publish(&reply.account, &[message]);
+        crate::audit::tell_late(engine, &reply, &response);
     }
     crate::advisory::stream_action(
         engine,
@@ -415,7 +417,7 @@ fn checked_config(
     Ok((config, pedantic))
 }
 
-fn context(
+pub fn context(
     engine: &Engine,
     account: &str,
     config: &StreamConfig,

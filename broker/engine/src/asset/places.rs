@@ -85,6 +85,10 @@ impl Places {
         let Some(seal) = store.seal() else {
             let machine =
                 StreamMachine::new(assignment.config.clone(), assignment.created_ns, store);
+            let machine = match assignment.is_restored {
+                true => machine.awaiting_restore(),
+                false => machine,
+            };
             return Ok(State {
                 machine,
                 failed: None,

@@ -40,7 +40,7 @@ async fn applied(engine: &Engine, event: MetaEvent) {
             remove(shared, &stream.key(), Some(&stream)).await;
             if shared.meta.is_leader() {
                 answer(
-                    shared,
+                    engine,
                     reply,
                     api::respond("stream_delete_response", &api::SUCCESS),
                 );
@@ -55,7 +55,7 @@ async fn applied(engine: &Engine, event: MetaEvent) {
         MetaEvent::AddRefused { reply, .. } if shared.meta.is_leader() => {
             let refusal = jetstream::ApiError::STREAM_NAME_EXIST;
             answer(
-                shared,
+                engine,
                 reply,
                 api::refuse("stream_create_response", &refusal),
             );
@@ -63,7 +63,7 @@ async fn applied(engine: &Engine, event: MetaEvent) {
         MetaEvent::Missing { reply, .. } if shared.meta.is_leader() => {
             let refusal = jetstream::ApiError::STREAM_NOT_FOUND;
             answer(
-                shared,
+                engine,
                 reply,
                 api::refuse("stream_update_response", &refusal),
             );
@@ -124,11 +124,7 @@ async fn moved(shared: &Shared, key: &StreamKey, left: &[NodeId]) {
 async fn lead_update(engine: &Engine, asset: Arc<Asset>, reply: Option<ReplyTo>) {
     conform_config(&asset).await;
     let info = crate::api::stream_info(engine, &asset);
-    answer(
-        &engine.shared,
-        reply,
-        api::respond("stream_update_response", &info),
-    );
+    answer(engine, reply, api::respond("stream_update_response", &info));
     let (account, stream) = asset.key();
     crate::advisory::stream_action(engine, &account, &stream, ActionKind::Modify);
     conform(engine, &asset).await;
@@ -315,10 +311,12 @@ pub(super) fn assignment(shared: &Shared, key: &StreamKey) -> Option<Assignment>
 }
 
 /// Sends an API answer to where it was asked for.
-pub fn answer(shared: &Shared, reply: Option<ReplyTo>, response: Vec<u8>) {
+pub fn answer(engine: &Engine, reply: Option<ReplyTo>, response: Vec<u8>) {
     if let Some(reply) = reply {
-        let message = Outgoing::new(reply.subject, Bytes::from(response));
-        shared.env.bus.publish(&reply.account, &[message]);
+        let response = Bytes::from(response);
+        let message = Outgoing::new(reply.subject.clone(), response.clone());
+        engine.env().bus.publish(&reply.account, &[message]);
+        crate::audit::tell_late(engine, &reply, &response);
     }
 }
 

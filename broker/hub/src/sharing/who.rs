@@ -63,6 +63,15 @@ pub struct ClientInfo {
     pub client_type: String,
 }
 
+impl Hub {
+    /// Everything there is to say about a client of this server; `None` if it is gone.
+    pub fn client_info(&self, connection: u64) -> Option<ClientInfo> {
+        let mut info = ClientInfo::detailed(&self.connection(connection)?);
+        info.place(self);
+        Some(info)
+    }
+}
+
 impl ClientInfo {
     /// Everything there is to say about a connection, but where it is.
     pub fn detailed(connection: &ConnectionSnapshot) -> ClientInfo {

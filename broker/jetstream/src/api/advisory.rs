@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::PeerInfo;
+use super::stream::StreamState;
 use crate::timestamp::Timestamp;
 
 /// What every event begins with.
@@ -31,6 +32,10 @@ pub enum Advisory {
     Pinned(Pin),
     Unpinned(Pin),
     BatchAbandoned(BatchAbandoned),
+    SnapshotCreate(SnapshotCreate),
+    SnapshotComplete(SnapshotComplete),
+    RestoreCreate(RestoreCreate),
+    RestoreComplete(RestoreComplete),
     ApiAudit(ApiAudit),
     ApiLimitReached(ApiLimitReached),
 }
@@ -134,6 +139,53 @@ pub struct BatchAbandoned {
     pub reason: String,
 }
 
+/// A backup of a stream begins to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SnapshotCreate {
+    pub stream: String,
+    pub state: StreamState,
+    /// Who asked, as the server describes clients.
+    pub client: serde_json::Value,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub domain: String,
+}
+
+/// No more of a backup is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SnapshotComplete {
+    pub stream: String,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub client: serde_json::Value,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub domain: String,
+    /// Why it ended early; empty if all of it was sent.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub error: String,
+}
+
+/// A stream is about to be made of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RestoreCreate {
+    pub stream: String,
+    pub client: serde_json::Value,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub domain: String,
+}
+
+/// A stream was made of a backup, or could not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RestoreComplete {
+    pub stream: String,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// Bytes of the backup that were received.
+    pub bytes: u64,
+    pub client: serde_json::Value,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub domain: String,
+}
+
 /// A request of the API and its response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ApiAudit {
@@ -181,6 +233,10 @@ impl Advisory {
             Advisory::Pinned(_) => "io.nats.jetstream.advisory.v1.consumer_group_pinned",
             Advisory::Unpinned(_) => "io.nats.jetstream.advisory.v1.consumer_group_unpinned",
             Advisory::BatchAbandoned(_) => "io.nats.jetstream.advisory.v1.stream_batch_abandoned",
+            Advisory::SnapshotCreate(_) => "io.nats.jetstream.advisory.v1.snapshot_create",
+            Advisory::SnapshotComplete(_) => "io.nats.jetstream.advisory.v1.snapshot_complete",
+            Advisory::RestoreCreate(_) => "io.nats.jetstream.advisory.v1.restore_create",
+            Advisory::RestoreComplete(_) => "io.nats.jetstream.advisory.v1.restore_complete",
             Advisory::ApiAudit(_) => "io.nats.jetstream.advisory.v1.api_audit",
             Advisory::ApiLimitReached(_) => "io.nats.jetstream.advisory.v1.api_limit_reached",
         }
@@ -191,14 +247,13 @@ impl Advisory {
         let of_consumer = |event: &str, stream: &str, consumer: &str| {
             format!("{PREFIX}.CONSUMER.{event}.{stream}.{consumer}")
         };
+        let of_stream = |event: &str, stream: &str| format!("{PREFIX}.STREAM.{event}.{stream}");
         let of_leader = |event: &str, leader: &Leader| match leader.consumer.is_empty() {
-            true => format!("{PREFIX}.STREAM.{event}.{}", leader.stream),
+            true => of_stream(event, &leader.stream),
             false => of_consumer(event, &leader.stream, &leader.consumer),
         };
         match self {
-            Advisory::StreamAction(event) => {
-                format!("{PREFIX}.STREAM.{}.{}", event.action.past(), event.stream)
-            }
+            Advisory::StreamAction(event) => of_stream(event.action.past(), &event.stream),
             Advisory::ConsumerAction(event) => {
                 of_consumer(event.action.past(), &event.stream, &event.consumer)
             }
@@ -220,9 +275,11 @@ impl Advisory {
             Advisory::QuorumLost(leader) => of_leader("QUORUM_LOST", leader),
             Advisory::Pinned(pin) => of_consumer("PINNED", &pin.stream, &pin.consumer),
             Advisory::Unpinned(pin) => of_consumer("UNPINNED", &pin.stream, &pin.consumer),
-            Advisory::BatchAbandoned(event) => {
-                format!("{PREFIX}.STREAM.BATCH_ABANDONED.{}", event.stream)
-            }
+            Advisory::BatchAbandoned(event) => of_stream("BATCH_ABANDONED", &event.stream),
+            Advisory::SnapshotCreate(event) => of_stream("SNAPSHOT_CREATE", &event.stream),
+            Advisory::SnapshotComplete(event) => of_stream("SNAPSHOT_COMPLETE", &event.stream),
+            Advisory::RestoreCreate(event) => of_stream("RESTORE_CREATE", &event.stream),
+            Advisory::RestoreComplete(event) => of_stream("RESTORE_COMPLETE", &event.stream),
             Advisory::ApiAudit(_) => format!("{PREFIX}.API"),
             Advisory::ApiLimitReached(_) => format!("{PREFIX}.API.LIMIT_REACHED"),
         }

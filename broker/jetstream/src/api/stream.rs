@@ -116,6 +116,35 @@ pub struct SnapshotRequest {
     pub jsck: bool,
 }
 
+/// The body of a snapshot response; the backup follows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SnapshotResponse {
+    pub config: StreamConfig,
+    pub state: StreamState,
+}
+
+/// The body of a restore request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RestoreRequest {
+    pub config: StreamConfig,
+    pub state: BackupState,
+}
+
+/// What a backup holds, as far as it matters before it comes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct BackupState {
+    pub bytes: u64,
+}
+
+/// The body of a restore response.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RestoreResponse {
+    /// Where the chunks of the backup go.
+    pub deliver_subject: String,
+}
+
 /// What a stream holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StreamState {

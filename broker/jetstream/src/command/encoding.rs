@@ -6,10 +6,10 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Action, Command, ConsumerProgress, Copied, CopiedMessage, MAX_ATOMIC_MESSAGES,
-    MAX_BATCH_MESSAGES, ProposalId, Publish, Purge,
+    MAX_BATCH_MESSAGES, ProposalId, Publish, Purge, Restore,
 };
 use crate::codec::{Damaged, Reader, Writer};
-use crate::consumer::Progress;
+use crate::consumer::{Progress, State};
 
 /// Largest subject, header block or payload in a command: the broker's largest `max_payload`.
 pub const MAX_FIELD_BYTES: usize = 64 * 1024 * 1024;
@@ -31,6 +31,13 @@ const CONSUMER_PROGRESS: u8 = 8;
 const TICK: u8 = 9;
 const ATOMIC_BATCH: u8 = 10;
 const COPY: u8 = 11;
+const RESTORE: u8 = 12;
+
+const RESTORE_BEGIN: u8 = 1;
+const RESTORE_CONSUMER: u8 = 2;
+const RESTORE_MESSAGES: u8 = 3;
+const RESTORE_END: u8 = 4;
+const RESTORE_ABANDON: u8 = 5;
 
 impl Command {
     /// The binary form for the stream's log.
@@ -81,6 +88,12 @@ impl Command {
                 let messages = copied.messages.iter();
                 256 + messages.map(|copy| copy.message.size() + 32).sum::<usize>()
             }
+            Action::Restore(Restore::Messages(messages)) => {
+                256 + messages
+                    .iter()
+                    .map(|copy| copy.message.size() + 32)
+                    .sum::<usize>()
+            }
             _ => 256,
         }
     }
@@ -107,6 +120,7 @@ impl Action {
             Action::DeleteConsumer { .. } => DELETE_CONSUMER,
             Action::ConsumerProgress(_) => CONSUMER_PROGRESS,
             Action::Tick => TICK,
+            Action::Restore(_) => RESTORE,
         }
     }
 }
@@ -142,6 +156,7 @@ fn write_action(out: &mut Writer, action: &Action) {
             }
         }
         Action::Tick => {}
+        Action::Restore(part) => write_restore(out, part),
     }
 }
 
@@ -176,6 +191,7 @@ fn read_action(kind: u8, input: &mut Reader) -> Result<Action, Damaged> {
         },
         CONSUMER_PROGRESS => Action::ConsumerProgress(read_progress(input)?),
         TICK => Action::Tick,
+        RESTORE => Action::Restore(read_restore(input)?),
         _ => return Err(input.damaged("command kind")),
     })
 }
@@ -211,8 +227,12 @@ fn write_copied(out: &mut Writer, copied: &Copied) {
     out.str(&copied.identity);
     out.u64(copied.after);
     out.u64(copied.up_to);
-    out.u64(copied.messages.len() as u64);
-    for copy in &copied.messages {
+    write_copies(out, &copied.messages);
+}
+
+fn write_copies(out: &mut Writer, copies: &[CopiedMessage]) {
+    out.u64(copies.len() as u64);
+    for copy in copies {
         out.u64(copy.seq);
         out.i64(copy.time_ns);
         write_message(out, &copy.message);
@@ -220,21 +240,72 @@ fn write_copied(out: &mut Writer, copied: &Copied) {
 }
 
 fn read_copied(input: &mut Reader) -> Result<Copied, Damaged> {
-    let mut copied = Copied {
+    Ok(Copied {
         source: input.string(MAX_FIELD_BYTES, "source")?,
         identity: read_name(input)?,
         after: input.u64("begin of copies")?,
         up_to: input.u64("end of copies")?,
-        messages: Vec::new(),
-    };
+        messages: read_copies(input)?,
+    })
+}
+
+fn read_copies(input: &mut Reader) -> Result<Vec<CopiedMessage>, Damaged> {
+    let mut copies = Vec::new();
     for _ in 0..input.count(MAX_BATCH_MESSAGES, "copy count")? {
-        copied.messages.push(CopiedMessage {
+        copies.push(CopiedMessage {
             seq: input.u64("copy sequence")?,
             time_ns: input.i64("copy time")?,
             message: read_message(input)?,
         });
     }
-    Ok(copied)
+    Ok(copies)
+}
+
+fn write_restore(out: &mut Writer, part: &Restore) {
+    match part {
+        Restore::Begin { first_seq } => {
+            out.u8(RESTORE_BEGIN);
+            out.u64(*first_seq);
+        }
+        Restore::Consumer {
+            name,
+            config,
+            state,
+        } => {
+            out.u8(RESTORE_CONSUMER);
+            out.str(name);
+            write_json(out, config);
+            out.bytes(&state.encode());
+        }
+        Restore::Messages(messages) => {
+            out.u8(RESTORE_MESSAGES);
+            write_copies(out, messages);
+        }
+        Restore::Abandon => out.u8(RESTORE_ABANDON),
+        Restore::End { last_seq } => {
+            out.u8(RESTORE_END);
+            out.u64(*last_seq);
+        }
+    }
+}
+
+fn read_restore(input: &mut Reader) -> Result<Restore, Damaged> {
+    Ok(match input.u8("part of a backup")? {
+        RESTORE_BEGIN => Restore::Begin {
+            first_seq: input.u64("first sequence")?,
+        },
+        RESTORE_CONSUMER => Restore::Consumer {
+            name: read_name(input)?,
+            config: Box::new(read_json(input)?),
+            state: State::decode(input.bytes(MAX_FIELD_BYTES, "consumer state")?)?,
+        },
+        RESTORE_MESSAGES => Restore::Messages(read_copies(input)?),
+        RESTORE_END => Restore::End {
+            last_seq: input.u64("last sequence")?,
+        },
+        RESTORE_ABANDON => Restore::Abandon,
+        _ => return Err(input.damaged("part of a backup")),
+    })
 }
 
 fn read_progress(input: &mut Reader) -> Result<Vec<ConsumerProgress>, Damaged> {

@@ -65,6 +65,19 @@ fn every_command_is_read_back() {
             consumer: name,
             progress,
         }]),
+        Action::Restore(Restore::Begin { first_seq: 4 }),
+        Action::Restore(Restore::Consumer {
+            name: "C".to_owned(),
+            config: Box::default(),
+            state: State::starting_at(9),
+        }),
+        Action::Restore(Restore::Messages(vec![CopiedMessage {
+            seq: 5,
+            time_ns: -1,
+            message: publish("c", vec![1]),
+        }])),
+        Action::Restore(Restore::Abandon),
+        Action::Restore(Restore::End { last_seq: 7 }),
         Action::Tick,
     ] {
         round_trip(action);
@@ -105,7 +118,7 @@ fn a_count_beyond_the_input_is_damage() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_never_panic(kind in 0u8..12, body in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_never_panic(kind in 0u8..14, body in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut input = vec![kind];
         input.extend(body);
         let _ = Command::decode(input.into());

@@ -5,7 +5,7 @@ mod encoding;
 use std::collections::BTreeMap;
 
 use super::config::AckPolicy;
-use super::progress::{Fact, Progress};
+use super::progress::{Fact, MAX_SEQ, Progress};
 
 /// Most exhausted messages a consumer remembers; beyond it the oldest are forgotten.
 pub const MAX_EXHAUSTED: usize = 65_536;
@@ -47,6 +47,19 @@ pub struct State {
     exhausted: BTreeMap<u64, u32>,
 }
 
+/// What a backup says of a consumer.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// The last delivery; nothing at or below its message is left to deliver for the first time.
+    pub delivered: SequencePair,
+    pub ack_floor: SequencePair,
+    /// See [`State::last_per_subject_until`].
+    pub last_per_subject_until: u64,
+    pub pending: BTreeMap<u64, Pending>,
+    /// See [`State::exhausted`].
+    pub exhausted: BTreeMap<u64, u32>,
+}
+
 impl State {
     /// The state of a new consumer whose first message is `next_seq` or later.
     pub fn starting_at(next_seq: u64) -> State {
@@ -62,6 +75,45 @@ impl State {
             last_per_subject_until: until_seq,
             ..State::starting_at(first_seq)
         }
+    }
+
+    /// The state that a backup describes; `None` if its sequences are impossible.
+    pub fn restored(backup: Restored) -> Option<State> {
+        let Restored {
+            delivered,
+            ack_floor,
+            last_per_subject_until,
+            mut pending,
+            mut exhausted,
+        } = backup;
+        let highest = [
+            delivered.consumer_seq,
+            delivered.stream_seq,
+            last_per_subject_until,
+        ];
+        if highest.into_iter().any(|seq| seq > MAX_SEQ) {
+            return None;
+        }
+        // What was never delivered is not delivered again but for the first time.
+        pending.retain(|seq, _| *seq > 0 && *seq <= delivered.stream_seq);
+        exhausted.retain(|seq, _| *seq > 0 && *seq <= delivered.stream_seq);
+        while exhausted.len() > MAX_EXHAUSTED {
+            exhausted.pop_first();
+        }
+        for pending in pending.values_mut() {
+            pending.consumer_seq = pending.consumer_seq.min(delivered.consumer_seq);
+        }
+        Some(State {
+            delivered,
+            ack_floor: SequencePair {
+                consumer_seq: ack_floor.consumer_seq.min(delivered.consumer_seq),
+                stream_seq: ack_floor.stream_seq.min(delivered.stream_seq),
+            },
+            passed: delivered.stream_seq,
+            last_per_subject_until,
+            pending,
+            exhausted,
+        })
     }
 
     /// The last delivery.

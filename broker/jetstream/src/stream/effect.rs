@@ -62,6 +62,8 @@ pub enum Answer {
     ConsumerUpdated,
     /// The consumer is gone.
     ConsumerDeleted,
+    /// The part of the backup is in the stream.
+    Restored,
 }
 
 /// Confirms that a message, or all messages of an atomic batch, are stored.

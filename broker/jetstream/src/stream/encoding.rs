@@ -9,17 +9,20 @@ use super::StreamMachine;
 use super::consumers::Consumer;
 use super::dedupe::Dedupe;
 use super::expiry::Ttls;
+use super::restore::Restoration;
 use super::schedules::Schedules;
 use crate::codec::{Damaged, Reader, Writer};
 use crate::command::encoding::{read_json, write_json};
 use crate::consumer::State;
 
 /// First byte of an encoded state.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// The first version, which knew no sources.
 const VERSION_WITHOUT_SOURCES: u8 = 1;
 /// The last version that knew no schedules.
 const VERSION_WITHOUT_SCHEDULES: u8 = 2;
+/// The last version that knew no backups.
+const VERSION_WITHOUT_RESTORATION: u8 = 3;
 /// Most consumers in an encoded state.
 const MAX_CONSUMERS: usize = 1024 * 1024;
 /// Largest encoded state of one consumer, bytes.
@@ -49,6 +52,7 @@ impl StreamMachine {
         }
         self.encode_positions(&mut out);
         self.schedules.encode(&mut out);
+        self.encode_restoration(&mut out);
         out.finish()
     }
 
@@ -87,6 +91,10 @@ impl StreamMachine {
             schedules: match version {
                 ..=VERSION_WITHOUT_SCHEDULES => Schedules::default(),
                 _ => Schedules::decode(&mut input)?,
+            },
+            restoration: match version {
+                ..=VERSION_WITHOUT_RESTORATION => Restoration::Complete,
+                _ => super::restore::decode_restoration(&mut input)?,
             },
             transform: None,
             republish: None,

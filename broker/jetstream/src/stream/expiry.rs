@@ -28,11 +28,10 @@ impl Ttls {
         match ttl {
             Ttl::Unset => {}
             Ttl::Never => self.set(seq, NEVER),
-            Ttl::Seconds(seconds) => {
-                self.set(
-                    seq,
-                    now_ns.saturating_add(seconds.saturating_mul(1_000_000_000)),
-                );
+            Ttl::Seconds(_) => {
+                if let Some(deadline_ns) = ttl.deadline_ns(now_ns) {
+                    self.set(seq, deadline_ns);
+                }
             }
         }
     }
@@ -93,6 +92,9 @@ impl StreamMachine {
     /// The earliest time at which a tick could remove something or carry out a schedule,
     /// nanoseconds since 1970.
     pub fn next_expiry_ns(&self) -> Option<i64> {
+        if !self.is_complete() {
+            return None;
+        }
         let ttl = self.ttls.by_deadline.first().map(|(deadline, _)| *deadline);
         [ttl, self.next_aged_ns(), self.schedules.next_deadline()]
             .into_iter()

@@ -91,6 +91,18 @@ pub(super) enum Ttl {
     Seconds(i64),
 }
 
+impl Ttl {
+    /// When a message of this time ends, nanoseconds since 1970; `None` if not on its own account.
+    pub(super) fn deadline_ns(self, time_ns: i64) -> Option<i64> {
+        match self {
+            Ttl::Unset | Ttl::Never => None,
+            Ttl::Seconds(seconds) => {
+                Some(time_ns.saturating_add(seconds.saturating_mul(1_000_000_000)))
+            }
+        }
+    }
+}
+
 /// Reads a `Nats-TTL` header: `never`, a duration of at least one second, or whole seconds.
 /// `None` if it is none of these.
 pub(super) fn ttl(text: &[u8]) -> Option<Ttl> {

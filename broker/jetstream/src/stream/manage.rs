@@ -29,6 +29,7 @@ impl StreamMachine {
                 self.update_consumer(name, config, changes, effects)
             }
             Action::DeleteConsumer { name } => self.delete_consumer(name, changes, effects),
+            Action::Restore(part) => self.restore(part, changes),
             Action::PublishBatch(_)
             | Action::AtomicBatch { .. }
             | Action::Copy(_)

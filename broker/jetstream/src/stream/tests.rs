@@ -5,6 +5,7 @@ mod counters;
 mod determinism;
 mod limits;
 mod publish;
+mod restore;
 mod schedules;
 
 use bytes::Bytes;

@@ -278,6 +278,7 @@ impl Bus for HubBus {
                 reply: Some(delivery.reply).filter(|reply| !reply.is_empty()),
                 headers: delivery.headers(),
                 payload: delivery.payload(),
+                connection: delivery.origin.connection,
             });
         };
         let id = self.0.subscribe(account, subject, None, Arc::new(deliver));
