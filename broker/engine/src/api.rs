@@ -300,6 +300,11 @@ async fn dispatch_to_stream(
     request: &ApiRequest<'_>,
 ) -> Outcome {
     use Verb::*;
+    if matches!(request.verb, StreamInfo | StreamMsgGet)
+        && let Some(live) = asset.live()
+    {
+        live.inbox.settle().await;
+    }
     match request.verb {
         StreamInfo => streams::info(engine, asset, job),
         StreamSnapshot => backups::snapshot(engine, asset, job),

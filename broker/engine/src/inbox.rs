@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use jetstream::Publish;
@@ -20,6 +21,8 @@ const MAX_WAITING_MESSAGES: usize = 100_000;
 const MAX_WAITING_BYTES: usize = 128 * 1024 * 1024;
 /// Most acknowledgements and pull requests waiting for one stream.
 const MAX_WAITING_REQUESTS: usize = 200_000;
+/// Longest time that [`Inbox::settle`] waits.
+const SETTLE_MAX: Duration = Duration::from_secs(2);
 
 /// A message to a consumer of the stream: an acknowledgement, a pull request or a flow control
 /// reply, told apart by its subject.
@@ -61,13 +64,21 @@ pub struct Unanswered {
 #[derive(Debug)]
 struct Unsettled {
     count: u64,
-    settled: Arc<AtomicU64>,
+    settled: Arc<Settled>,
     wake: Arc<Notify>,
+}
+
+/// How many publishes without a reply subject were stored, or lost.
+#[derive(Debug, Default)]
+struct Settled {
+    count: AtomicU64,
+    grown: Notify,
 }
 
 impl Drop for Unsettled {
     fn drop(&mut self) {
-        self.settled.fetch_add(self.count, Ordering::Release);
+        self.settled.count.fetch_add(self.count, Ordering::Release);
+        self.settled.grown.notify_waiters();
         self.wake.notify_one();
     }
 }
@@ -81,8 +92,7 @@ pub struct Inbox {
     queues: Mutex<Queues>,
     /// Wakes the stream's task when something arrives.
     pub wake: Arc<Notify>,
-    /// How many publishes without a reply subject were stored, or lost.
-    settled: Arc<AtomicU64>,
+    settled: Arc<Settled>,
 }
 
 #[derive(Default)]
@@ -197,7 +207,7 @@ impl Inbox {
     /// Takes the requests that may be answered now.
     pub fn take_requests(&self) -> Vec<Request> {
         let mut queues = self.queues.lock();
-        let settled = self.settled.load(Ordering::Acquire);
+        let settled = self.settled.count.load(Ordering::Acquire);
         if queues.waiting_reads.is_empty() && settled == queues.unanswered {
             return std::mem::take(&mut queues.requests);
         }
@@ -208,6 +218,22 @@ impl Inbox {
         let (waiting, ready) = all.into_iter().partition(must_wait);
         queues.waiting_reads = waiting;
         ready
+    }
+
+    /// Returns once the publishes that arrived before, and whose publishers are not told, are stored
+    /// or lost, so that what is read then shows them; after [`SETTLE_MAX`] in any case.
+    pub async fn settle(&self) {
+        let arrived = self.queues.lock().unanswered;
+        let settled = async {
+            loop {
+                let grown = self.settled.grown.notified();
+                if self.settled.count.load(Ordering::Acquire) >= arrived {
+                    return;
+                }
+                grown.await;
+            }
+        };
+        tokio::time::timeout(SETTLE_MAX, settled).await.ok();
     }
 
     pub fn is_empty(&self) -> bool {
@@ -297,6 +323,31 @@ mod tests {
             .request(RequestKind::DirectGet, &incoming(b"get", b""))
             .unwrap();
         assert_eq!(inbox.take_requests().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_asks_the_api_waits_for_publishes_that_nobody_is_told_about() {
+        let inbox = Inbox::default();
+        inbox.publish(&incoming(b"a", b"zero")).unwrap();
+        inbox.settle().await;
+        let silent = Incoming {
+            reply: None,
+            ..incoming(b"a", b"one")
+        };
+        inbox.publish(&silent).unwrap();
+        let batch = inbox.take_batch();
+        let mut settle = std::pin::pin!(inbox.settle());
+        tokio::select! {
+            biased;
+            () = settle.as_mut() => panic!("the publish is not stored"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(batch);
+        tokio::select! {
+            biased;
+            () = settle => {}
+            () = tokio::task::yield_now() => panic!("the publish is stored"),
+        }
     }
 
     #[test]

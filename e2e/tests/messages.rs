@@ -1,4 +1,4 @@
-//! A message that removes others as it is stored reaches those who wait for it.
+//! Messages are where clients look for them as soon as they may expect them there.
 
 use std::time::Duration;
 
@@ -61,5 +61,42 @@ async fn a_waiting_client_gets_the_message_that_replaces_an_older_one() {
             .expect("the consumer is there")
             .expect("messages can be read");
         assert_eq!(message.subject.as_str(), name);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_is_there_once_its_original_is_acknowledged() {
+    let dir = TempDir::new().expect("a directory");
+    let broker = Broker::start(Setup::alone("n1", dir.path())).await;
+    let context = jetstream::new(broker.client().await);
+    let mut config = stream::Config {
+        name: "ORIGINALS".into(),
+        subjects: vec!["original.*".into()],
+        republish: Some(stream::Republish {
+            source: "original.*".into(),
+            destination: "copy.{{wildcard(1)}}".into(),
+            headers_only: false,
+        }),
+        ..Default::default()
+    };
+    context
+        .create_stream(config.clone())
+        .await
+        .expect("a stream can be created");
+    config = stream::Config {
+        name: "COPIES".into(),
+        subjects: vec!["copy.*".into()],
+        ..Default::default()
+    };
+    let copies = context
+        .create_stream(config)
+        .await
+        .expect("a stream can be created");
+    for seq in 1..=50 {
+        put(&context, "original.a", false).await;
+        let copy = copies.get_last_raw_message_by_subject("copy.a").await;
+        assert_eq!(copy.expect("the copy is there").sequence, seq);
+        let info = copies.get_info().await.expect("the stream is there");
+        assert_eq!(info.state.last_sequence, seq);
     }
 }
