@@ -22,6 +22,7 @@ mod mishap;
 mod options;
 mod outbound;
 mod permission;
+mod proxied;
 mod rate;
 mod reload;
 mod route;

@@ -27,6 +27,7 @@ use crate::{
     hub::{Hub, Phase},
     info::{self, Door},
     options::{HandshakeFirst, TlsOptions},
+    proxied,
     transport::Transport,
     websocket::Greeted,
 };
@@ -85,9 +86,13 @@ impl Hub {
             tokio::spawn(refuse(stream, greeting));
             return;
         }
+        if self.limits().proxy_protocol {
+            tokio::spawn(proxied::welcome(self, stream, greeting));
+            return;
+        }
         match self.tls() {
             Some(tls) => {
-                tokio::spawn(secure(self, stream, greeting, tls));
+                tokio::spawn(secure(self, stream, greeting, tls, false));
             }
             None => {
                 let driver = self.start_client(Io::Plain(stream), greeting, true);
@@ -172,7 +177,22 @@ impl Greeting {
         Greeting::new(hub, Door::WebSockets, peer)
     }
 
-    fn line(&self) -> Vec<u8> {
+    /// Says nothing of where the client is: it is not known yet.
+    pub fn hide_address(&mut self) {
+        self.info.client_ip.clear();
+    }
+
+    /// The client is elsewhere than it seemed.
+    pub fn come_from(&mut self, peer: SocketAddr) {
+        self.peer = peer;
+        self.info.client_ip = peer.ip().to_string();
+    }
+
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub fn line(&self) -> Vec<u8> {
         let mut line = Vec::new();
         encode::info(&mut line, &self.info);
         line
@@ -193,16 +213,24 @@ async fn refuse(mut stream: TcpStream, greeting: Greeting) {
     let _ = stream.write_all(&line).await;
 }
 
-/// A client on a port with TLS: finds out who speaks first, and what.
-async fn secure(hub: Arc<Hub>, mut stream: TcpStream, greeting: Greeting, tls: Arc<TlsOptions>) {
+/// A client on a port with TLS: finds out who speaks first, and what. It may have been greeted
+/// already.
+pub(crate) async fn secure(
+    hub: Arc<Hub>,
+    mut stream: TcpStream,
+    greeting: Greeting,
+    tls: Arc<TlsOptions>,
+    is_greeted: bool,
+) {
     let handshake_first = match tls.handshake_first {
+        _ if is_greeted => false,
         HandshakeFirst::No => false,
         HandshakeFirst::Yes => true,
         HandshakeFirst::Auto(pause) => {
             matches!(timeout(pause, speaks_tls(&stream)).await, Ok(true))
         }
     };
-    if !handshake_first && stream.write_all(&greeting.line()).await.is_err() {
+    if !handshake_first && !is_greeted && stream.write_all(&greeting.line()).await.is_err() {
         return;
     }
     let Ok(speaks_tls) = timeout(tls.timeout, speaks_tls(&stream)).await else {

@@ -112,6 +112,8 @@ pub struct Limits {
     pub max_closed_clients: usize,
     /// Drop messages for a slow reader at once where a publisher would be slowed down first.
     pub no_fast_producer_stall: bool,
+    /// Clients may come through a proxy that says whose connections it passes on.
+    pub proxy_protocol: bool,
     /// Clients may not use headers at all.
     pub no_header_support: bool,
     /// Whole length of lame duck mode, grace included.
@@ -135,6 +137,7 @@ impl Default for Limits {
             auth_timeout: Duration::from_secs(2),
             max_closed_clients: 10_000,
             no_fast_producer_stall: false,
+            proxy_protocol: false,
             no_header_support: false,
             lame_duck_duration: Duration::from_secs(120),
             lame_duck_grace: Duration::from_secs(10),

@@ -56,6 +56,7 @@ pub fn limits(options: &Options) -> Limits {
         auth_timeout: options.authentication_timeout(),
         max_closed_clients: configured.max_closed_clients,
         no_fast_producer_stall: options.no_fast_producer_stall,
+        proxy_protocol: options.proxy_protocol,
         no_header_support: options.no_header_support,
         lame_duck_duration: configured.lame_duck_duration,
         lame_duck_grace: configured.lame_duck_grace_period,

@@ -132,6 +132,9 @@ pub async fn serve(flags: Flags, configured: Options, log: Log) -> anyhow::Resul
         options.host,
         port_of(&clients)?
     );
+    if options.proxy_protocol {
+        tracing::info!("PROXY protocol enabled for client connections");
+    }
     files.write(&options)?;
     tokio::spawn({
         let hub = hub.clone();

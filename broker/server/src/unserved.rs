@@ -21,10 +21,6 @@ pub fn find(options: &Options) -> Option<String> {
             "jetstream encryption is not served by this version; remove \"key\"",
         ),
         (
-            options.proxy_protocol,
-            "proxy_protocol is not served by this version; remove it",
-        ),
-        (
             logging.syslog || logging.remote_syslog.is_some(),
             "syslog is not served by this version; use log_file, or standard error and the journal",
         ),
@@ -58,9 +54,9 @@ mod tests {
     fn what_would_be_ignored_is_named() {
         assert_eq!(find(&Options::default()), None);
         let options = Options {
-            proxy_protocol: true,
+            profile_port: Some(settings::options::Port::Fixed(1)),
             ..Options::default()
         };
-        assert!(find(&options).is_some_and(|text| text.starts_with("proxy_protocol")));
+        assert!(find(&options).is_some_and(|text| text.starts_with("prof_port")));
     }
 }

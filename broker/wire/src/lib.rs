@@ -3,6 +3,7 @@
 //! - [`client`]: what clients send, parsed without copying.
 //! - [`encode`]: what the server sends to clients.
 //! - [`route`]: what servers of one cluster say to each other, both directions.
+//! - [`proxy`]: what a proxy says about the connection that it passes on.
 //! - [`headers`]: the header block of a message.
 //! - [`ServerInfo`] and [`ConnectOptions`]: the JSON bodies of `INFO` and `CONNECT`.
 //! - [`Error`]: every reason to refuse a client, with the exact text it is told.
@@ -28,6 +29,7 @@ mod error;
 pub mod headers;
 mod info;
 mod lexer;
+pub mod proxy;
 pub mod route;
 
 pub use connect::{ConnectOptions, SubjectPermission};

@@ -3,6 +3,7 @@
 mod client;
 mod handlers;
 mod login;
+mod proxied;
 mod queues;
 mod routes;
 mod sharing;

@@ -32,7 +32,10 @@ fn configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     (Arc::new(server), Arc::new(client))
 }
 
-async fn secured(handshake_first: HandshakeFirst, allow_non_tls: bool) -> (Server, TlsConnector) {
+pub async fn secured(
+    handshake_first: HandshakeFirst,
+    allow_non_tls: bool,
+) -> (Server, TlsConnector) {
     secured_at_rate(handshake_first, allow_non_tls, None).await
 }
 
@@ -58,7 +61,7 @@ async fn secured_at_rate(
     )
 }
 
-async fn encrypt(connector: &TlsConnector, stream: TcpStream) -> Client<TlsStream<TcpStream>> {
+pub async fn encrypt(connector: &TlsConnector, stream: TcpStream) -> Client<TlsStream<TcpStream>> {
     let name = ServerName::try_from("localhost").unwrap();
     Client::new(connector.connect(name, stream).await.unwrap())
 }
