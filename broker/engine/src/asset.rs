@@ -113,6 +113,11 @@ impl Asset {
         self.role.send_replace(Role::Leader { term: 1 });
     }
 
+    /// Whether its log is open.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.log.get().is_some()
+    }
+
     pub(crate) fn this(&self) -> Option<Arc<Asset>> {
         self.this.upgrade()
     }

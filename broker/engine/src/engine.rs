@@ -1,6 +1,7 @@
 //! JetStream on one server: its meta group, its stream replicas, its accounts.
 
 mod balance;
+mod catching_up;
 mod changes;
 mod formation;
 mod housekeeping;
@@ -269,6 +270,7 @@ impl Engine {
                 self.shared.usage_elsewhere.lock().insert(from, accounts);
                 return Bytes::new();
             }
+            Question::MetaIndex => serde_json::to_vec(&catching_up::read_index(self)),
             Question::Leaving => {
                 self.env().consensus.set_reachable(from, false);
                 return Bytes::new();

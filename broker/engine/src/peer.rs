@@ -25,6 +25,8 @@ pub enum Question {
     Usage { account: String },
     /// Whether the asked server has lost the connection to a server, as a boolean.
     Misses { node: NodeId },
+    /// To the meta leader: how far its log goes, as a number; null if it cannot be sure to lead.
+    MetaIndex,
     /// What the asked server knows about the groups that a server takes part in.
     Reliance { node: NodeId },
     /// To the meta leader: the members of the stream's group are those assigned to it.

@@ -68,6 +68,11 @@ fn nothing_breaks_when_nothing_is_broken() {
 #[test]
 fn promises_are_kept_whatever_breaks() {
     if let Some(seed) = number("SIM_SEED") {
+        // What the brokers log helps to understand a failure: RUST_LOG=info.
+        tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_writer(std::io::stderr)
+            .init();
         let report = play(&Plan::new(seed));
         println!("{}", report.lines.join("\n"));
         return report.expect_no_violation();

@@ -10,6 +10,7 @@ use consensus::{GroupId, NodeId, OpenError, Release, Start};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::catching_up::CatchingUp;
 use super::changes::{self, Opening};
 use super::{Engine, Shared};
 use crate::asset::{self, Asset};
@@ -131,9 +132,12 @@ impl Engine {
 pub(super) async fn run(engine: Engine) {
     let mut ticks = tokio::time::interval(LOOK);
     let mut looks = 0u32;
+    let mut catching_up = CatchingUp::default();
     loop {
         ticks.tick().await;
-        mend_meta(&engine).await;
+        if mend_meta(&engine).await {
+            catching_up = CatchingUp::default();
+        }
         looks = looks.wrapping_add(1);
         if looks.is_multiple_of(LOOKS_PER_REPAIR) {
             repair_messages(&engine);
@@ -151,7 +155,10 @@ pub(super) async fn run(engine: Engine) {
             engine.spawn(async move { reopen(&task, key).await });
         }
         let wal = &engine.env().wal;
-        if engine.shared.troubles.is_empty() && !wal.damaged().is_empty() {
+        if !wal.damaged().is_empty()
+            && catching_up.is_done(&engine).await
+            && engine.shared.are_all_in_service()
+        {
             tracing::warn!("every replica has got over the damage to the write-ahead log");
             wal.damage_handled();
         }
@@ -179,10 +186,11 @@ fn stopped(asset: &Asset) -> Option<String> {
     asset.failure().or_else(log_failed)
 }
 
-async fn mend_meta(engine: &Engine) {
+/// Opens the replica of the meta group again if it stopped; whether it did.
+async fn mend_meta(engine: &Engine) -> bool {
     let meta = engine.meta();
     let Some(group) = meta.group().filter(consensus::Group::is_stopped) else {
-        return;
+        return false;
     };
     tracing::error!("the meta group's replica stopped and is opened again");
     group.halt().await;
@@ -194,6 +202,7 @@ async fn mend_meta(engine: &Engine) {
             Err(error) => tracing::error!(%error, "the meta group cannot be opened"),
         }
     }
+    true
 }
 
 /// Opens this server's replica of the meta group, whatever it takes.
@@ -355,6 +364,21 @@ pub(super) async fn release(engine: &Engine, group: GroupId, node: NodeId) -> Op
 }
 
 impl Shared {
+    /// Whether every replica that this server should have is open and works.
+    fn are_all_in_service(&self) -> bool {
+        let here = self.env.node();
+        let expected: Vec<(StreamKey, u64)> = self.meta.read(|meta| {
+            let held = meta.streams().filter(|stream| stream.is_held_by(here));
+            held.map(|stream| (stream.key(), stream.group)).collect()
+        });
+        let assets = self.assets.read();
+        let is_open = |(key, group): &(StreamKey, u64)| {
+            let asset = assets.get(key).filter(|asset| asset.is_attached());
+            asset.is_some_and(|asset| asset.assignment.read().group == *group)
+        };
+        self.troubles.is_empty() && expected.iter().all(is_open)
+    }
+
     /// What a replica that is not stored here begins as.
     pub(super) fn opening_of(&self, assignment: &Assignment) -> Opening {
         match self.was_founded_here(assignment) {

@@ -56,6 +56,7 @@ pub async fn compare_and_set(mut client: Client, history: Recorder) {
     let subject = "events.shared";
     for number in 0.. {
         let Some(expected_seq) = last_seq(&mut client, subject).await else {
+            pause(&mut client).await;
             continue;
         };
         let id = format!("{}-{number}", client.name());
