@@ -223,7 +223,8 @@ pub async fn serve(engine: &Engine, mut job: Job) {
     }
     let outcome = match required_level(&job) {
         Some(level) if level > api::API_LEVEL => Outcome::Refused(ApiError::REQUIRED_API_LEVEL),
-        _ if !engine.is_ready() => Outcome::Refused(ApiError::CLUSTER_NOT_AVAIL),
+        _ if engine.is_unavailable() => Outcome::Refused(ApiError::CLUSTER_NOT_AVAIL),
+        _ if !engine.is_ready() => Outcome::Silent,
         _ => dispatch(engine, &job, &request).await,
     };
     let mut work = None;

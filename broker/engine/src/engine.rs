@@ -5,6 +5,7 @@ mod catching_up;
 mod changes;
 mod formation;
 mod housekeeping;
+mod leaderless;
 mod mending;
 mod placed;
 mod takeover;
@@ -78,6 +79,7 @@ pub(crate) struct Shared {
     pub troubles: mending::Troubles,
     /// Turns to send a backup.
     pub backups: Arc<Semaphore>,
+    leaderless: leaderless::Leaderless,
     /// Whether the meta group's replica was damaged and joins anew.
     rejoins: AtomicBool,
     /// What accounts use on other servers, as those said last.
@@ -122,6 +124,7 @@ impl Engine {
             troubles: mending::Troubles::default(),
             backups: Arc::new(Semaphore::new(crate::backup::AT_ONCE)),
             peers_up: Mutex::default(),
+            leaderless: leaderless::Leaderless::default(),
             rejoins: AtomicBool::new(false),
             usage_elsewhere: Mutex::default(),
         });

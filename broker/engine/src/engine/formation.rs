@@ -254,6 +254,8 @@ impl Driver {
 
     fn tick(&mut self) {
         self.say_status();
+        let is_member = self.formation.membership().is_some();
+        self.engine.look_for_leader(is_member);
         let Some(group) = self.engine.meta().group() else {
             return;
         };
