@@ -42,7 +42,6 @@ impl InFlight {
         (fits || count == 1).then_some(permit)
     }
 
-    #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }

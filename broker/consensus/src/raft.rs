@@ -8,6 +8,7 @@
 //!                       Transport          (the other side: Replica::answer)
 //! ```
 
+mod continuity;
 mod frame;
 mod log_store;
 mod network;

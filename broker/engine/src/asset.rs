@@ -7,7 +7,7 @@ mod machine;
 mod places;
 mod snapshot;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
@@ -39,6 +39,8 @@ pub struct Asset {
     state: RwLock<State>,
     proposals: Mutex<Proposals>,
     role: watch::Sender<Role>,
+    /// Counts changes of the role.
+    role_count: AtomicU64,
     log: OnceLock<Log>,
     places: Places,
     /// Answers due when this replica first leads: the requests that created the stream.
@@ -92,6 +94,7 @@ impl Asset {
             assignment: RwLock::new(assignment),
             state: RwLock::new(state),
             role: watch::Sender::new(Role::Follower { leader: None }),
+            role_count: AtomicU64::new(0),
             log: OnceLock::new(),
             places,
             announcements: Mutex::default(),
@@ -230,6 +233,25 @@ impl Asset {
             self.proposals.lock().take(id);
         }
         outcome
+    }
+
+    /// The role's number, for [`Asset::propose_as`]; to be read before the role.
+    pub(crate) fn role_count(&self) -> u64 {
+        self.role_count.load(Ordering::Acquire)
+    }
+
+    /// Proposes what was made of the state as of a leadership, unless that has ended: under another
+    /// one it would not follow what it was made of.
+    pub(crate) fn propose_as(
+        &self,
+        role_count: u64,
+        action: Action,
+        waiter: Option<Waiter>,
+    ) -> Result<(), ProposeError> {
+        match self.role_count() == role_count {
+            true => self.propose(action, waiter),
+            false => Err(ProposeError::NotLeader { leader: None }),
+        }
     }
 
     fn apply_here(&self, index: &Mutex<u64>, command: Command) {

@@ -92,6 +92,7 @@ impl Live {
 pub async fn supervise(engine: Engine, asset: Arc<Asset>) {
     let mut roles = asset.role_changes();
     loop {
+        let role_count = asset.role_count();
         let role = *roles.borrow_and_update();
         if let Role::Leader { term } = role {
             // Nothing else can be done with a stream that waits for its backup.
@@ -112,7 +113,7 @@ pub async fn supervise(engine: Engine, asset: Arc<Asset>) {
                 crate::engine::conform_soon(&engine, asset.clone());
             }
             let mut subscriptions = Subscriptions::open(&asset, &live);
-            let mut outbox = Outbox::default();
+            let mut outbox = Outbox::new(role_count);
             tokio::select! {
                 biased;
                 () = asset.ended() => {}

@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn requests_survive_and_cut_ones_are_refused() {
-        let command = EntryPayload::Normal(Command(Bytes::from_static(b"hello")));
+        let command = EntryPayload::Normal(Command::stored(Bytes::from_static(b"hello")));
         check(Request::Append(AppendEntriesRequest {
             vote: vote(),
             prev_log_id: Some(at(8)),

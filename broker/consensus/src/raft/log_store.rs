@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use openraft::storage::{IOFlushed, RaftLogStorage};
-use openraft::{LogState, OptionalSend, RaftLogReader};
+use openraft::{EntryPayload, LogState, OptionalSend, RaftLogReader};
 use parking_lot::Mutex;
 use storage::wal::{self, Log};
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ use super::record::{
     decode_entry, decode_log_id, decode_log_id_option, decode_vote, encode_entry,
     encode_log_id_option, encode_vote,
 };
-use super::types::{Entry, LogId, Types, Vote};
+use super::types::{Command, Entry, LogId, Types, Vote};
 use crate::codec::Malformed;
 use crate::stop::Stop;
 
@@ -248,8 +248,9 @@ impl RaftLogStorage<Types> for LogStore {
         let mut first = None;
         let records: Vec<Bytes> = entries
             .into_iter()
-            .map(|entry| {
+            .map(|mut entry| {
                 first.get_or_insert(entry.log_id.index);
+                leave_out_void(&mut entry);
                 encode_entry(&entry)
             })
             .collect();
@@ -286,6 +287,16 @@ impl RaftLogStorage<Types> for LogStore {
         self.with_room(|| self.log.set_state_lazy(key::PURGED, purged.clone()))
             .await?;
         self.with_room(|| self.log.purge_to(upto.index)).await
+    }
+}
+
+/// A command that came after one that was refused takes no effect: its entry says nothing.
+fn leave_out_void(entry: &mut Entry) {
+    let EntryPayload::Normal(Command { proposal, .. }) = &entry.payload else {
+        return;
+    };
+    if proposal.as_ref().is_some_and(|it| !it.enters_log()) {
+        entry.payload = EntryPayload::Blank;
     }
 }
 

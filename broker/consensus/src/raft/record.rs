@@ -26,7 +26,7 @@ pub(crate) fn encode_entry(entry: &Entry) -> Bytes {
         return record.clone();
     }
     let body = match &entry.payload {
-        EntryPayload::Normal(command) => command.0.len(),
+        EntryPayload::Normal(command) => command.bytes.len(),
         EntryPayload::Blank | EntryPayload::Membership(_) => 0,
     };
     let mut to = BytesMut::with_capacity(HEADER_BYTES_MAX + body);
@@ -38,7 +38,7 @@ pub(crate) fn encode_entry(entry: &Entry) -> Bytes {
     put_log_id(&mut to, &entry.log_id);
     match &entry.payload {
         EntryPayload::Blank => {}
-        EntryPayload::Normal(command) => to.extend_from_slice(&command.0),
+        EntryPayload::Normal(command) => to.extend_from_slice(&command.bytes),
         EntryPayload::Membership(membership) => put_membership(&mut to, membership),
     }
     to.freeze()
@@ -54,7 +54,7 @@ pub(crate) fn decode_entry(record: Bytes) -> Result<Entry, Malformed> {
             expect_end(&from)?;
             EntryPayload::Blank
         }
-        NORMAL => EntryPayload::Normal(Command(from)),
+        NORMAL => EntryPayload::Normal(Command::stored(from)),
         MEMBERSHIP => {
             let membership = take_membership(&mut from)?;
             expect_end(&from)?;
@@ -258,10 +258,10 @@ mod tests {
     #[test]
     fn entries_survive() {
         check(EntryPayload::Blank);
-        check(EntryPayload::Normal(Command(Bytes::from_static(
+        check(EntryPayload::Normal(Command::stored(Bytes::from_static(
             b"command",
         ))));
-        check(EntryPayload::Normal(Command(Bytes::new())));
+        check(EntryPayload::Normal(Command::stored(Bytes::new())));
         let joint = vec![nodes(&[1, 2, 3]), nodes(&[2, 3, u64::MAX])];
         let learners = [NodeId(9)];
         check(EntryPayload::Membership(Membership::new_with_defaults(

@@ -14,13 +14,14 @@ use storage::wal::Log;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::continuity::{Continuity, Proposal};
 use super::frame::{Refused, Request, append_answer, refuse, transfer_answer, vote_answer};
 use super::log_store::LogStore;
 use super::network::Network;
 use super::receive::Receiver;
 use super::rejoin;
 use super::state::{Applied, State};
-use super::types::{Command, Proposal, Runtime, Ticket, Types, Vote};
+use super::types::{Command, Runtime, Ticket, Types, Vote};
 use crate::in_flight::InFlight;
 use crate::kind::Kind;
 use crate::reachable::Reachable;
@@ -41,6 +42,7 @@ pub(crate) struct Replica {
     raft: Raft<Types, State>,
     machine: Arc<dyn Machine>,
     applied: Arc<Applied>,
+    continuity: Arc<Continuity>,
     in_flight: Arc<InFlight>,
     /// Requests of peers that wait for an answer.
     requests: Arc<InFlight>,
@@ -77,7 +79,7 @@ impl Replica {
         let append_bytes_max = options.limits.append_bytes_max as u64;
         let store =
             LogStore::open(log.clone(), stop.clone(), append_bytes_max).map_err(log_error)?;
-        let applied = state.applied();
+        let (applied, continuity) = (state.applied(), state.continuity());
         if !is_continuous(group, &store, &applied).map_err(log_error)? {
             return Err(OpenError::Damaged(group));
         }
@@ -112,6 +114,7 @@ impl Replica {
             raft,
             machine,
             applied,
+            continuity,
             in_flight: InFlight::new(limits.in_flight_count_max, limits.in_flight_bytes_max),
             requests: InFlight::new(config::REQUESTS_MAX, config::REQUEST_BYTES_MAX),
             log,
@@ -157,7 +160,8 @@ impl Replica {
         if self.stop.is_raised() {
             return Err(ProposeError::Closed);
         }
-        if !matches!(self.role(), Role::Leader { .. }) {
+        let stretch = self.continuity.stretch();
+        if !matches!(self.role(), Role::Leader { .. }) || self.continuity.is_interrupted() {
             let leader = self.leader().filter(|leader| *leader != self.options.node);
             return Err(ProposeError::NotLeader { leader });
         }
@@ -172,14 +176,17 @@ impl Replica {
             return Err(ProposeError::Full);
         }
         let permit = self.in_flight.enter(size).ok_or(ProposeError::Busy)?;
-        let ticket = Ticket::new(Proposal {
-            permit,
-            command: command.clone(),
-            machine: self.machine.clone(),
-        });
+        let (machine, continuity) = (self.machine.clone(), self.continuity.clone());
+        let proposal = Proposal::new(command.clone(), machine, continuity, stretch, permit);
+        let proposal = Arc::new(proposal);
+        let ticket = Ticket::new(proposal.clone());
+        let command = Command {
+            bytes: command,
+            proposal: Some(proposal),
+        };
         // openraft's queue has room for all that may be in flight, so this is ready at once; out of
         // tokio's budget, which would make it wait for the sake of fairness.
-        let write = self.raft.client_write_ff(Command(command), Some(ticket));
+        let write = self.raft.client_write_ff(command, Some(ticket));
         match tokio::task::unconstrained(write).now_or_never() {
             Some(Ok(())) => Ok(()),
             Some(Err(_)) => Err(ProposeError::Closed),
@@ -303,21 +310,30 @@ impl Replica {
     }
 
     pub(crate) fn hears_majority(&self) -> Option<bool> {
-        let heard = self.heard_of()?.into_iter();
+        let is_leader = matches!(self.role(), Role::Leader { .. });
+        is_leader.then(|| self.is_carried())
+    }
+
+    /// Whether those heard of lately and this one are a majority.
+    fn is_carried(&self) -> bool {
+        let heard = self.heard_lately().into_iter();
         let mut carrying: BTreeSet<NodeId> = heard.map(|replica| replica.node).collect();
         carrying.insert(self.options.node);
-        Some(self.least_support(&carrying)?.holds())
+        let support = self.least_support(&carrying);
+        support.is_some_and(|support| support.holds())
     }
 
     /// The other replicas that answered within an election's time; `None` unless this one leads.
     fn heard_of(&self) -> Option<Vec<ReplicaStatus>> {
-        if !matches!(self.role(), Role::Leader { .. }) {
-            return None;
-        }
+        let is_leader = matches!(self.role(), Role::Leader { .. });
+        is_leader.then(|| self.heard_lately())
+    }
+
+    fn heard_lately(&self) -> Vec<ReplicaStatus> {
         let lease_ns = self.options.timing.election_max_ms * 1_000_000;
         let mut heard = self.replicas();
         heard.retain(|replica| replica.last_seen_ns.is_some_and(|seen| seen <= lease_ns));
-        Some(heard)
+        heard
     }
 
     /// How many of `carrying` are in the majority that has the fewest of them.

@@ -12,6 +12,7 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapsh
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use parking_lot::Mutex;
 
+use super::continuity::Continuity;
 use super::record::Seal;
 use super::types::{Entry, LogId, SnapshotMeta, StoredMembership, Types};
 use crate::blocking;
@@ -68,6 +69,7 @@ pub(crate) struct State {
     blocking: Blocking,
     /// What openraft says this replica is; told to the machine when it has caught up.
     wanted: Role,
+    continuity: Arc<Continuity>,
     checkpoint: Option<SnapshotMeta>,
     stop: Stop,
     commands: Vec<(u64, Bytes)>,
@@ -106,6 +108,7 @@ impl State {
             applied: Arc::new(applied),
             blocking,
             wanted: Role::Follower { leader: None },
+            continuity: Arc::default(),
             checkpoint,
             stop,
             commands: Vec::new(),
@@ -139,6 +142,10 @@ impl State {
         self.applied.clone()
     }
 
+    pub(super) fn continuity(&self) -> Arc<Continuity> {
+        self.continuity.clone()
+    }
+
     /// Notes what this replica is; the machine hears of it when it is true for it, too.
     pub(crate) fn want_role(&mut self, role: Role) {
         self.wanted = role;
@@ -146,10 +153,12 @@ impl State {
     }
 
     /// Leadership counts once an entry of the own term is applied: then everything of earlier terms
-    /// is applied, because entries are applied in order.
-    fn report_role(&mut self) {
+    /// is applied, because entries are applied in order. It does not while it is interrupted.
+    pub(super) fn report_role(&mut self) {
         let role = match self.wanted {
-            Role::Leader { term } if self.applied_term() != Some(term) => {
+            Role::Leader { term }
+                if self.applied_term() != Some(term) || self.continuity.is_interrupted() =>
+            {
                 Role::Follower { leader: None }
             }
             role => role,
@@ -208,7 +217,9 @@ impl State {
 
     fn take(&mut self, entry: Entry, responder: Option<ApplyResponder<Types>>) {
         match entry.payload {
-            EntryPayload::Normal(command) => self.commands.push((entry.log_id.index, command.0)),
+            EntryPayload::Normal(command) => {
+                self.commands.push((entry.log_id.index, command.bytes))
+            }
             EntryPayload::Blank => {}
             EntryPayload::Membership(membership) => {
                 let mut seal = self.applied.seal.lock();

@@ -12,8 +12,8 @@ use openraft::raft::responder::Responder;
 use openraft::rt::deterministic_rng::DeterministicRng;
 use openraft::{EntryPayload, OptionalSend, RaftTypeConfig, TokioRuntime};
 
-use crate::in_flight::Permit;
-use crate::{Machine, NodeId};
+use super::continuity::Proposal;
+use crate::NodeId;
 
 /// The types of all our groups. The random generator is task-local and seeded, so a group draws
 /// the same election timeouts in every run of a simulation.
@@ -53,12 +53,30 @@ impl RaftTypeConfig for Types {
 }
 
 /// A command of the machine, opaque to everything here.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Command(pub Bytes);
+#[derive(Clone)]
+pub(crate) struct Command {
+    pub bytes: Bytes,
+    /// Present until it is in the log of the replica that proposed it.
+    pub proposal: Option<Arc<Proposal>>,
+}
+
+impl Command {
+    /// As read from a log.
+    pub(crate) fn stored(bytes: Bytes) -> Self {
+        let proposal = None;
+        Self { bytes, proposal }
+    }
+}
+
+impl PartialEq for Command {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
 
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.0.len())
+        write!(f, "{} bytes", self.bytes.len())
     }
 }
 
@@ -121,28 +139,17 @@ impl RaftEntry for Entry {
     }
 }
 
-/// Travels with a proposal: gives its place in the queue back when it is applied or lost, and hands
-/// the command back when it was refused. Boxed, because openraft keeps a ring of 8192 slots for
-/// them in each group.
+/// Travels with a proposal and hears what became of it. Only a pointer, because openraft keeps a ring
+/// of 8192 slots for them in each group.
 pub(crate) struct Ticket<T> {
-    proposal: Box<Proposal>,
+    proposal: Arc<Proposal>,
     answer: PhantomData<fn(T)>,
 }
 
-/// A command on its way.
-pub(crate) struct Proposal {
-    /// Its place in the queue.
-    pub permit: Permit,
-    /// The command itself, shared with the log entry.
-    pub command: Bytes,
-    /// Who wants it back if it is refused.
-    pub machine: Arc<dyn Machine>,
-}
-
 impl<T> Ticket<T> {
-    pub(crate) fn new(proposal: Proposal) -> Self {
+    pub(crate) fn new(proposal: Arc<Proposal>) -> Self {
         Self {
-            proposal: Box::new(proposal),
+            proposal,
             answer: PhantomData,
         }
     }
@@ -151,17 +158,11 @@ impl<T> Ticket<T> {
 impl<T: OptionalSend + 'static> Responder<Types, T> for Ticket<T> {
     fn on_complete(self, result: T) {
         let result = &result as &dyn Any;
-        let Proposal {
-            permit,
-            command,
-            machine,
-        } = *self.proposal;
-        drop(permit);
-        // Another error means that the entry was in the log, and then its fate is unknown.
-        if let Some(Err(ClientWriteError::ForwardToLeader(_))) =
-            result.downcast_ref::<WriteResult>()
-        {
-            machine.refused(command);
+        match result.downcast_ref::<WriteResult>() {
+            Some(Err(ClientWriteError::ForwardToLeader(_))) => self.proposal.refuse(),
+            Some(Ok(_)) => self.proposal.complete(),
+            // The entry was in the log, and its fate is unknown.
+            _ => {}
         }
     }
 }

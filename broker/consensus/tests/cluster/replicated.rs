@@ -172,6 +172,62 @@ async fn a_leader_without_majority_commits_nothing() {
     assert!(!cluster.server(old).leads());
 }
 
+/// A leader that hears nobody has commands refused, and may be heard again by the same followers.
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_refused_command_is_refused_or_of_another_leadership() {
+    let mut kept = 0;
+    for seed in 20..40 {
+        let mut cluster = Cluster::start(3, seed).await;
+        let leader = cluster.leader().await;
+        cluster.commit(leader, 5).await;
+        let ledger = cluster.server(leader).ledger();
+        for id in 1..=3 {
+            cluster.network.isolate(node(id));
+        }
+        let hears = || cluster.server(leader).group().hears_majority();
+        until("the leader hears nobody", || hears() == Some(false)).await;
+        // From time to time it asks whether it is heard again; others may be elected before.
+        tokio::time::sleep(Duration::from_millis(100 * seed)).await;
+        // Each command with the number of roles the machine had been told before.
+        let mut proposed = Vec::new();
+        let mut number = 1000;
+        let mut propose = || {
+            number += 1;
+            let roles = ledger.state().roles.len();
+            let group = cluster.server(leader).group();
+            if group.propose(command(number)).is_ok() {
+                proposed.push((command(number), roles));
+            }
+            ledger.has(&command(number.saturating_sub(50)))
+        };
+        for _ in 0..3 {
+            propose();
+        }
+        cluster.network.heal();
+        until("commands are taken again", || {
+            propose() || !cluster.server(leader).leads() && cluster.running().any(|it| it.leads())
+        })
+        .await;
+        cluster.agree().await;
+        let refused = ledger.state().refused.clone();
+        assert!(!refused.is_empty(), "seed {seed}: nothing was refused");
+        let mut last_refused = None;
+        for (command, roles) in proposed {
+            if refused.contains(&command) {
+                last_refused = Some(roles);
+            } else if ledger.has(&command) {
+                assert!(
+                    last_refused.is_none_or(|before| before < roles),
+                    "seed {seed}: a command took effect after one that did not"
+                );
+            }
+        }
+        kept += usize::from(cluster.server(leader).leads());
+        cluster.end().await;
+    }
+    assert!(kept > 5, "others were elected in all but {kept} runs");
+}
+
 #[tokio::test(start_paused = true)]
 async fn everything_applied_survives_a_power_failure_of_all() {
     let mut cluster = Cluster::start(3, 6).await;

@@ -1,5 +1,7 @@
 //! Committed commands become state, and their effects reach whoever waits.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use consensus::{Machine, MachineError, Role, SnapshotReader, SnapshotWriter};
 use jetstream::api::publish::PubAckWriter;
@@ -35,6 +37,7 @@ impl Machine for Asset {
     }
 
     fn role(&self, role: Role) {
+        self.role_count.fetch_add(1, Ordering::AcqRel);
         match role {
             // All that was ever proposed here and is in the log has been applied.
             Role::Leader { .. } => self.proposals.lock().forget_all(),

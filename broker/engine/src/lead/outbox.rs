@@ -21,6 +21,8 @@ const MAX_WAITING_PROGRESS: usize = 1024;
 /// What a round found out and the log has not taken yet.
 #[derive(Default)]
 pub struct Outbox {
+    /// The leadership it is for.
+    role_count: u64,
     publishes: VecDeque<Proposal>,
     /// Atomic batches that are not complete.
     staging: Staging,
@@ -67,6 +69,14 @@ impl Proposal {
 }
 
 impl Outbox {
+    /// For the leadership that has this number, see [`Asset::propose_as`].
+    pub fn new(role_count: u64) -> Self {
+        Outbox {
+            role_count,
+            ..Outbox::default()
+        }
+    }
+
     pub fn is_blocked(&self) -> bool {
         !self.publishes.is_empty() || !self.waiting.is_empty()
     }
@@ -90,7 +100,8 @@ impl Outbox {
         while let Some((progress, confirmations)) = self.waiting.pop_front() {
             let waiter =
                 (!confirmations.is_empty()).then(|| Waiter::Confirmations(confirmations.clone()));
-            if is_busy(asset.propose(Action::ConsumerProgress(progress.clone()), waiter)) {
+            let action = Action::ConsumerProgress(progress.clone());
+            if is_busy(asset.propose_as(self.role_count, action, waiter)) {
                 self.waiting.push_front((progress, confirmations));
                 return;
             }
@@ -185,7 +196,7 @@ impl Outbox {
                 continue;
             }
             let waiter = Waiter::Publishers(proposal.replies(), proposal.unanswered());
-            match asset.propose(proposal.action(), Some(waiter)) {
+            match asset.propose_as(self.role_count, proposal.action(), Some(waiter)) {
                 Err(ProposeError::Busy) => return self.publishes.push_front(proposal),
                 Err(ProposeError::Full) => {
                     refuse(asset, &proposal, ApiError::STORAGE_RESOURCES_EXCEEDED);

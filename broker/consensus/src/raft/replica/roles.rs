@@ -6,6 +6,8 @@ use super::*;
 
 /// Time between two members that stand for election in turn, after the leader was lost.
 const TAKE_OVER_TURN: Duration = Duration::from_millis(200);
+/// Time between two looks whether everything that was proposed is settled.
+const SETTLED_POLL: Duration = Duration::from_millis(20);
 
 impl Replica {
     /// Founds the group, unless it exists. Any member may do it, because all write the same first
@@ -67,6 +69,10 @@ impl Replica {
             }
             tokio::select! {
                 changed = metrics.changed() => if changed.is_err() { break },
+                () = self.continuity.interrupted.notified() => {
+                    self.pause().await;
+                    last = None;
+                }
                 () = self.stop.stopped() => break,
             }
         }
@@ -79,6 +85,28 @@ impl Replica {
         let _ = self.raft.shutdown().await;
         self.applied
             .report(&*self.machine, Role::Follower { leader: None });
+    }
+    /// After a command was refused: does not lead before all that were proposed are settled.
+    async fn pause(&self) {
+        tracing::debug!(group = %self.group, "leadership interrupted");
+        let told = self
+            .raft
+            .external_state_machine_request(|state| async move { state.report_role() }.boxed());
+        // An error means that the group stops, which is noticed elsewhere.
+        told.await.ok();
+        while self.in_flight.count() > 0 || self.leads_alone() {
+            tokio::select! {
+                () = tokio::time::sleep(SETTLED_POLL) => {}
+                () = self.stop.stopped() => return,
+            }
+        }
+        self.continuity.resume();
+    }
+
+    /// Whether openraft takes this replica for the leader, and would not take commands.
+    fn leads_alone(&self) -> bool {
+        let state = self.raft.server_metrics().borrow_watched().state;
+        state == ServerState::Leader && !self.is_carried()
     }
 }
 
