@@ -6,7 +6,7 @@ use async_nats::jetstream::stream;
 use e2e::{Cluster, Ledger, read_stream, scaled, until};
 
 /// How long brokers are killed, in turn.
-const KILLING: Duration = Duration::from_secs(40);
+const KILLING: Duration = Duration::from_secs(60);
 /// Messages that have to be acknowledged between one death and the next.
 const MESSAGES_PER_DEATH: usize = 300;
 

@@ -6,7 +6,7 @@ use sim::run::{Plan, Report, run};
 use storage::wal::SyncPolicy;
 
 /// Runs unless `SIM_SEEDS` says otherwise.
-const SEEDS: u64 = 130;
+const SEEDS: u64 = 200;
 const FOUNDING_SEEDS: u64 = 20;
 
 fn number(name: &str) -> Option<u64> {
