@@ -4,9 +4,11 @@
 //! - `scenarios`: what is shown, in order.
 //! - `world`: the cluster, the programs and the files that all scenarios use.
 //! - `objects`: looking at resources and waiting for what they say.
+//! - `machine`: how busy it is.
 //! - `publishing`: the client that publishes, and what it is owed.
 //! - `prometheus`: a Prometheus of this machine that scrapes brokers and operator.
 
+mod machine;
 mod objects;
 mod programs;
 mod prometheus;

@@ -1,6 +1,7 @@
 //! The client that publishes all the time, and what it is owed.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ const EVERY: Duration = Duration::from_millis(10);
 const GOES_ON: usize = 100;
 /// The entry of a User's Secret that holds its credentials file.
 const CREDENTIALS: &str = "user.creds";
+/// That of the authority whose certificates the brokers show, if they encrypt.
+const AUTHORITY: &str = "ca.crt";
 
 /// Publishing to one stream.
 pub struct Publishing {
@@ -67,19 +70,24 @@ impl Publishing {
     }
 }
 
-/// Connects as a User does: with the credentials of its Secret, through the client Service.
+/// The address of a client Service.
+pub async fn address(client: &Client, namespace: &str, service: &str) -> anyhow::Result<IpAddr> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let service = services.get(service).await?;
+    let address = service.spec.and_then(|spec| spec.cluster_ip);
+    Ok(address
+        .context("the client Service has no address")?
+        .parse()?)
+}
+
+/// Connects as a User does: with what its Secret holds, through the client Service.
 pub async fn connect(
     client: &Client,
     namespace: &str,
     service: &str,
     secret: &str,
 ) -> anyhow::Result<async_nats::Client> {
-    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let service = services.get(service).await?;
-    let address = service.spec.and_then(|spec| spec.cluster_ip);
-    let address: IpAddr = address
-        .context("the client Service has no address")?
-        .parse()?;
+    let address = address(client, namespace, service).await?;
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let data: BTreeMap<_, _> = secrets.get(secret).await?.data.unwrap_or_default();
     let Some(credentials) = data.get(CREDENTIALS) else {
@@ -89,11 +97,19 @@ pub async fn connect(
         );
     };
     let credentials = std::str::from_utf8(&credentials.0)?;
-    let options = async_nats::ConnectOptions::with_credentials(credentials)?
+    let mut options = async_nats::ConnectOptions::with_credentials(credentials)?
         // Through the Service only, and away from a node that is lost after seconds.
         .ignore_discovered_servers()
         .connection_timeout(Duration::from_secs(1))
         .ping_interval(Duration::from_secs(1))
         .reconnect_delay_callback(|_| Duration::from_millis(50));
+    // Read when it connects.
+    let mut file = tempfile::NamedTempFile::new()?;
+    if let Some(authority) = data.get(AUTHORITY) {
+        file.write_all(&authority.0)?;
+        options = options
+            .require_tls(true)
+            .add_root_certificates(file.path().to_owned());
+    }
     Ok(options.connect(format!("nats://{address}:4222")).await?)
 }

@@ -7,6 +7,7 @@ mod placement;
 mod rolls;
 mod scaling;
 mod tenants;
+mod tls;
 mod topology;
 mod uninstall;
 
@@ -63,6 +64,7 @@ pub const ALL: &[Scenario] = &[
     shown("refusal at apply", |world| Box::pin(install::refuse(world))),
     needed("apply", |world| Box::pin(install::apply(world))),
     shown("tenants", |world| Box::pin(tenants::apart(world))),
+    shown("sharing", |world| Box::pin(tenants::sharing(world))),
     shown("drift", |world| Box::pin(topology::drift(world))),
     shown("removed field", |world| {
         Box::pin(topology::removed_field(world))
@@ -76,6 +78,7 @@ pub const ALL: &[Scenario] = &[
         Box::pin(rolls::configuration(world))
     }),
     shown("new image", |world| Box::pin(rolls::image(world))),
+    shown("volumes grow", |world| Box::pin(rolls::volumes(world))),
     shown("operator killed in a roll", |world| {
         Box::pin(rolls::operator_killed(world))
     }),
@@ -88,6 +91,8 @@ pub const ALL: &[Scenario] = &[
     // Afterwards two brokers may share a node, and the loss of that one would stop the stream.
     shown("scale", |world| Box::pin(scaling::up_and_down(world))),
     shown("uninstall", |world| Box::pin(uninstall::keeps_data(world))),
+    // The operator looks after all namespaces now.
+    shown("encryption", |world| Box::pin(tls::renewed(world))),
     needed("nothing acknowledged is lost", |world| {
         Box::pin(uninstall::settle(world))
     }),

@@ -1,6 +1,6 @@
 //! The cluster, the programs and the files that all scenarios use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -64,8 +64,18 @@ impl World {
     }
 
     pub async fn brokers(&self) -> anyhow::Result<Vec<Pod>> {
-        let selector = format!("weir.dev/cluster={BROKERS}");
-        self.pods(NAMESPACE, &selector).await
+        self.brokers_of(NAMESPACE, BROKERS).await
+    }
+
+    /// Those of another Cluster.
+    pub async fn brokers_of(&self, namespace: &str, cluster: &str) -> anyhow::Result<Vec<Pod>> {
+        let selector = format!("weir.dev/cluster={cluster}");
+        self.pods(namespace, &selector).await
+    }
+
+    /// Name and identity of each broker's pod: a restart leaves the name.
+    pub async fn broker_identities(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        Ok(identities(&self.brokers().await?))
     }
 
     async fn pods(&self, namespace: &str, selector: &str) -> anyhow::Result<Vec<Pod>> {
@@ -220,6 +230,15 @@ pub fn is_ready(pod: &Pod) -> bool {
             .into_iter()
             .flatten()
             .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Name and identity of each pod.
+pub fn identities(pods: &[Pod]) -> BTreeMap<String, String> {
+    let identity = |pod: &Pod| {
+        let id = pod.metadata.uid.clone().unwrap_or_default();
+        (name_of(pod).to_owned(), id)
+    };
+    pods.iter().map(identity).collect()
 }
 
 /// The pod's name.

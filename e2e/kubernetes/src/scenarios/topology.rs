@@ -8,7 +8,7 @@ use async_nats::jetstream::{self, context::GetStreamErrorKind};
 use serde_json::json;
 
 use super::Outcome;
-use crate::objects::{SOON, STREAM, condition, wait};
+use crate::objects::{LATER, SOON, STREAM, condition, wait};
 use crate::programs::kubectl;
 use crate::world::World;
 
@@ -133,7 +133,7 @@ async fn config(context: &jetstream::Context, name: &str) -> anyhow::Result<Conf
 }
 
 async fn max_age_becomes(context: &jetstream::Context, wanted: Duration) {
-    wait(SOON, &format!("maxAge is {wanted:?}"), async || {
+    wait(LATER, &format!("maxAge is {wanted:?}"), async || {
         let found = config(context, "ORDERS").await?.max_age;
         ensure!(found == wanted, "it is {found:?}");
         Ok(())
