@@ -57,11 +57,16 @@ make_network() {
 start_part() {
   local name=$1
   shift
-  (cd "$RUN" && exec nsenter --net="/run/netns/$CONTROL_NETNS" "$@" >>"$RUN/$name.log" 2>&1) &
+  (
+    cd "$RUN"
+    join_cpu_group "$CONTROL_NETNS"
+    exec nsenter --net="/run/netns/$CONTROL_NETNS" "$@" >>"$RUN/$name.log" 2>&1
+  ) &
   echo $! >"$RUN/$name.pid"
 }
 
 start_control_plane() {
+  make_cpu_group "$CONTROL_NETNS"
   start_part etcd etcd --data-dir "$RUN/etcd" --unsafe-no-fsync --log-level warn
   start_part kube-apiserver kube-apiserver --etcd-servers http://127.0.0.1:2379 --bind-address "$CONTROL_IP" \
     --advertise-address "$CONTROL_IP" --service-cluster-ip-range "$SERVICES" --authorization-mode Node,RBAC \

@@ -32,6 +32,23 @@ node_netns() { echo "weir-n$1"; }
 
 in_control() { nsenter --net="/run/netns/$CONTROL_NETNS" "$@"; }
 
+# --- processors, where cgroup v1 is used
+
+CPU_GROUPS=/sys/fs/cgroup/cpu
+# What the control plane and each node get of the machine's time, where one process has 1024: with no group of their own, or one of
+# the usual weight, a busy machine would let all pods of a node wait for one of its processes.
+CPU_SHARES=16384
+
+# make_cpu_group NAME, where there are such groups.
+make_cpu_group() {
+  [ -f "$CPU_GROUPS/cpu.shares" ] || return 0
+  mkdir -p "$CPU_GROUPS/$1"
+  echo "$CPU_SHARES" >"$CPU_GROUPS/$1/cpu.shares"
+}
+
+# join_cpu_group NAME: moves this process there, and so all that it starts; without a name, out of any.
+join_cpu_group() { [ ! -f "$CPU_GROUPS/$1/cpu.shares" ] || echo 0 >"$CPU_GROUPS/$1/cgroup.procs"; }
+
 # --- small helpers
 
 say() { printf '%s\n' "$*" >&2; }
