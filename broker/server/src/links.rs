@@ -47,7 +47,44 @@ impl Introduction {
 pub struct Links {
     hub: Arc<Hub>,
     here: NodeId,
-    addresses: Arc<RwLock<BTreeMap<NodeId, String>>>,
+    places: Arc<RwLock<Places>>,
+}
+
+/// Where servers are reached.
+#[derive(Default)]
+struct Places(BTreeMap<NodeId, Place>);
+
+#[derive(PartialEq, Eq)]
+struct Place {
+    /// Of the process: one that starts anew, perhaps on another machine, has another.
+    server_id: String,
+    address: String,
+}
+
+impl Places {
+    /// Whether the server was elsewhere before.
+    fn come(&mut self, node: NodeId, place: Place) -> bool {
+        let known = self.0.get(&node).is_some_and(|known| *known != place);
+        self.0.insert(node, place);
+        known
+    }
+
+    fn address(&self, node: NodeId) -> Option<String> {
+        Some(self.0.get(&node)?.address.clone())
+    }
+
+    /// Whether the server is gone. It is not when the route was one to an earlier process: those of a
+    /// machine that lost its power end by a timeout, long after it is back.
+    fn go(&mut self, node: NodeId, server_id: &str) -> bool {
+        let is_last = self
+            .0
+            .get(&node)
+            .is_none_or(|known| known.server_id == server_id);
+        if is_last {
+            self.0.remove(&node);
+        }
+        is_last
+    }
 }
 
 impl Links {
@@ -55,7 +92,7 @@ impl Links {
         Links {
             hub,
             here,
-            addresses: Arc::default(),
+            places: Arc::default(),
         }
     }
 
@@ -67,13 +104,17 @@ impl Links {
                 let Some(node) = Introduction::read(&event.extra) else {
                     return;
                 };
-                if event.up {
-                    let known = links.addresses.write().insert(node, event.address.clone());
-                    if known.as_ref().is_some_and(|known| *known != event.address) {
-                        peers.forget(node);
+                let mut places = links.places.write();
+                let ends = match event.up {
+                    true => {
+                        let (server_id, address) = (event.server_id.clone(), event.address.clone());
+                        places.come(node, Place { server_id, address })
                     }
-                } else {
-                    links.addresses.write().remove(&node);
+                    false if places.go(node, &event.server_id) => true,
+                    false => return,
+                };
+                drop(places);
+                if ends {
                     peers.forget(node);
                 }
                 engine.peer_changed(node, event.up);
@@ -96,8 +137,7 @@ impl Dialer for Links {
     fn dial(&self, to: NodeId) -> BoxFuture<'static, io::Result<Box<dyn PeerStream>>> {
         let links = self.clone();
         Box::pin(async move {
-            let address = links.addresses.read().get(&to).cloned();
-            let Some(address) = address else {
+            let Some(address) = links.places.read().address(to) else {
                 return Err(io::Error::new(
                     io::ErrorKind::NotConnected,
                     "no route to the server",
@@ -130,7 +170,7 @@ impl PeerCalls for Calls {
     }
 
     fn is_online(&self, node: NodeId) -> bool {
-        node == self.links.here || self.links.addresses.read().contains_key(&node)
+        node == self.links.here || self.links.places.read().0.contains_key(&node)
     }
 }
 
@@ -157,5 +197,28 @@ impl Service for Answers {
                 engine.handle_peer(from, request).await
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_route_to_an_earlier_process_takes_nobody_away() {
+        let place = |server_id: &str, address: &str| Place {
+            server_id: server_id.to_owned(),
+            address: address.to_owned(),
+        };
+        let mut places = Places::default();
+        let node = NodeId(2);
+        assert!(!places.come(node, place("FIRST", "10.0.0.1:6222")));
+        assert!(!places.come(node, place("FIRST", "10.0.0.1:6222")));
+        // Back after its machine lost its power, before anybody noticed.
+        assert!(places.come(node, place("SECOND", "10.0.0.2:6222")));
+        assert!(!places.go(node, "FIRST"));
+        assert!(places.0.contains_key(&node));
+        assert!(places.go(node, "SECOND"));
+        assert!(!places.0.contains_key(&node));
     }
 }
