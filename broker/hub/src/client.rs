@@ -84,6 +84,10 @@ impl Protocol for Session {
 
     async fn login(&mut self, options: Option<Box<ConnectOptions>>) -> Result<(), Next> {
         let asked = options.is_some();
+        // From here on it is not the client that is late: whoever is asked about it has a deadline of their own.
+        self.connection
+            .deadline_ms
+            .store(u64::MAX, Ordering::Relaxed);
         match self.try_login(options.unwrap_or_default()).await {
             Ok(()) if asked => self.ok(),
             Ok(()) => {}
