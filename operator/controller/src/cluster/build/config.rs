@@ -127,6 +127,9 @@ fn write(
         writeln!(out, "  no_advertise: true")?;
     }
     if spec.listeners.cluster.tls.is_some() {
+        // Certificates have names, not addresses: servers must tell each other the former.
+        let own = format!("{host}:{}", names::CLUSTER_PORT);
+        writeln!(out, "  advertise: {}", quoted(&own))?;
         let path = names::ROUTE_TLS_PATH;
         let pair = certificate(path);
         writeln!(
