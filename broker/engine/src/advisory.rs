@@ -1,8 +1,11 @@
-//! Events about streams and consumers, published in the account they belong to.
+//! Events about streams and consumers, published in the account they belong to; those about the cluster go
+//! to the system account, too.
+
+mod cluster;
 
 use jetstream::api::advisory::{
-    ActionKind, Advisory, ApiAudit, ApiLimitReached, BatchAbandoned, ConsumerAction, Delivery,
-    Leader, Pin, RestoreComplete, RestoreCreate, SnapshotComplete, SnapshotCreate, StreamAction,
+    ActionKind, Advisory, ApiAudit, ApiLimitReached, BatchAbandoned, ConsumerAction, ConsumerPause,
+    Delivery, Pin, RestoreComplete, RestoreCreate, SnapshotComplete, SnapshotCreate, StreamAction,
 };
 use jetstream::api::stream::StreamState;
 use jetstream::consumer;
@@ -14,6 +17,11 @@ use crate::asset::Asset;
 use crate::bus::Outgoing;
 use crate::engine::Engine;
 use crate::env::Env;
+
+pub use cluster::{
+    consumer_led, domain_leader_elected, leader_elected, out_of_storage, quorum_lost,
+    server_removed,
+};
 
 pub fn stream_action(engine: &Engine, account: &str, stream: &str, action: ActionKind) {
     let domain = engine.env().options.domain.clone();
@@ -51,24 +59,17 @@ fn consumer_action(engine: &Engine, asset: &Asset, consumer: &str, action: Actio
     publish(engine.env(), &account, &Advisory::ConsumerAction(event));
 }
 
-/// Tells that this server leads a replicated stream now.
-pub fn leader_elected(engine: &Engine, asset: &Asset) {
-    let Some(cluster) = crate::api::cluster_info(engine, asset) else {
-        return;
-    };
-    if cluster.replicas.is_empty() {
-        return;
-    }
+/// Tells that deliveries of a consumer were stopped until a time, or go on.
+pub fn consumer_paused(asset: &Asset, consumer: &str, paused: bool, pause_until: Timestamp) {
     let (account, stream) = asset.key();
-    let event = Leader {
-        account: account.clone(),
+    let event = ConsumerPause {
         stream,
-        leader: cluster.leader,
-        replicas: cluster.replicas,
-        domain: engine.env().options.domain.clone(),
-        ..Leader::default()
+        consumer: consumer.to_owned(),
+        paused,
+        pause_until,
+        domain: asset.env.options.domain.clone(),
     };
-    publish(engine.env(), &account, &Advisory::LeaderElected(event));
+    publish(&asset.env, &account, &Advisory::ConsumerPause(event));
 }
 
 /// The event about an atomic batch that will not be stored.

@@ -8,6 +8,7 @@ mod housekeeping;
 mod leaderless;
 mod mending;
 mod placed;
+mod stalls;
 mod takeover;
 mod usage;
 
@@ -449,6 +450,19 @@ impl Engine {
         tasks.spawn(task);
     }
 
+    /// Tells the system account whenever this server begins to lead the meta group.
+    async fn tell_when_leading(&self) {
+        let mut roles = self.meta().role_changes();
+        loop {
+            if matches!(*roles.borrow_and_update(), Role::Leader { .. }) {
+                crate::advisory::domain_leader_elected(self);
+            }
+            if roles.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     fn serve_api(&self, waiting: mpsc::Receiver<Job>) {
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
         for _ in 0..WORKERS {
@@ -481,6 +495,8 @@ impl Engine {
         });
         let engine = self.clone();
         self.spawn(async move { housekeeping::run(engine).await });
+        let engine = self.clone();
+        self.spawn(async move { engine.tell_when_leading().await });
         let engine = self.clone();
         self.spawn(async move { placed::run(engine).await });
         let engine = self.clone();

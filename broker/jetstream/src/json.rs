@@ -43,19 +43,36 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Says of an end that came too early what nats-server says. Clients recognise an unknown field by the text `json: unknown field "name"`.
+/// Says what nats-server says of an end that came too early and of values that a field does not know.
+/// Clients recognise an unknown field by the text `json: unknown field "name"`.
 fn refused(error: serde_json::Error) -> ApiError {
     if error.is_eof() {
         return ApiError::invalid_json("unexpected end of JSON input");
     }
     let text = error.to_string();
-    let unknown = text
-        .strip_prefix("unknown field `")
-        .and_then(|rest| rest.split('`').next());
-    match unknown {
-        Some(field) => ApiError::invalid_json(format_args!("json: unknown field {field:?}")),
+    let unknown = |prefix| {
+        let rest = text.strip_prefix(prefix)?;
+        rest.split('`').next()
+    };
+    if let Some(field) = unknown("unknown field `") {
+        return ApiError::invalid_json(format_args!("json: unknown field {field:?}"));
+    }
+    match unknown("unknown variant `") {
+        Some(value) => unknown_value(value, &text),
         None => ApiError::invalid_json(format_args!("json: {text}")),
     }
+}
+
+/// `expected` names the values that there are.
+fn unknown_value(value: &str, expected: &str) -> ApiError {
+    if expected.ends_with("`s2`") {
+        return ApiError::invalid_json("unknown compression algorithm");
+    }
+    if expected.ends_with("`prioritized`") {
+        return ApiError::invalid_json(format_args!("unknown priority policy: {value:?}"));
+    }
+    let quoted = format!("{value:?}");
+    ApiError::invalid_json(format_args!("can not unmarshal {quoted:?}"))
 }
 
 #[cfg(test)]
@@ -77,6 +94,22 @@ mod tests {
             error.description,
             r#"invalid JSON: json: unknown field "colour""#
         );
+    }
+
+    #[test]
+    fn an_unknown_value_is_named_as_nats_server_names_it() {
+        use crate::config::StreamConfig;
+        use crate::consumer::ConsumerConfig;
+        let said = |error: ApiError| error.description.to_string();
+        let storage = parse::<StreamConfig>(br#"{"storage":"tape"}"#).unwrap_err();
+        let expected = "invalid JSON: can not unmarshal \"\\\"tape\\\"\"";
+        assert_eq!(said(storage), expected);
+        let compression = parse::<StreamConfig>(br#"{"compression":"zip"}"#).unwrap_err();
+        let expected = "invalid JSON: unknown compression algorithm";
+        assert_eq!(said(compression), expected);
+        let policy = parse::<ConsumerConfig>(br#"{"priority_policy":"x"}"#).unwrap_err();
+        let expected = "invalid JSON: unknown priority policy: \"x\"";
+        assert_eq!(said(policy), expected);
     }
 
     #[test]

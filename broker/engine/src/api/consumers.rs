@@ -62,6 +62,9 @@ async fn created(
             match asset.request(action).await {
                 Some(Ok(_)) => {
                     crate::advisory::consumer_created(engine, asset, &name, is_new);
+                    if is_new {
+                        crate::advisory::consumer_led(engine, asset, &name);
+                    }
                     respond_info(engine, asset, request.verb, &name)
                 }
                 Some(Err(error)) => error.into(),
@@ -287,7 +290,7 @@ pub async fn pause(asset: &Arc<Asset>, job: &Job, request: &ApiRequest<'_>) -> O
     let until = config.pause_until;
     match asset
         .request(Action::UpdateConsumer {
-            name,
+            name: name.clone(),
             config: Box::new(config),
         })
         .await
@@ -298,6 +301,7 @@ pub async fn pause(asset: &Arc<Asset>, job: &Job, request: &ApiRequest<'_>) -> O
                 pause_until: until.or(body.pause_until).unwrap_or_default(),
                 pause_remaining_ns: until.map_or(0, |until| until.0 - now_ns),
             };
+            crate::advisory::consumer_paused(asset, &name, response.paused, response.pause_until);
             Outcome::respond(request.verb, &response)
         }
         Some(Err(error)) => error.into(),

@@ -38,8 +38,12 @@ pub async fn remove(engine: &Engine, job: &Job) -> Outcome {
         Err(error) => return ApiError::raft_general(error).into(),
     }
     crate::engine::replace_everywhere(engine, node, None);
+    let name = engine.server_name(node);
     match engine.meta().propose(&MetaCommand::RemoveServer { node }) {
-        Ok(()) => Outcome::respond(Verb::ServerRemove, &SUCCESS),
+        Ok(()) => {
+            crate::advisory::server_removed(engine, name, node);
+            Outcome::respond(Verb::ServerRemove, &SUCCESS)
+        }
         Err(_) => ApiError::CLUSTER_NOT_AVAIL.into(),
     }
 }

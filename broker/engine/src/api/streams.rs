@@ -314,7 +314,9 @@ pub fn announce(engine: &Engine, asset: &Arc<Asset>) {
     let replies = asset.take_announcements();
     let (account, stream) = asset.key();
     crate::advisory::leader_elected(engine, asset);
-    if replies.is_empty() {
+    // Whoever led before answered before it did anything else.
+    let is_first = asset.read(|machine| machine.applied_index() == 0);
+    if replies.is_empty() || !is_first {
         return;
     }
     let info = stream_info(engine, asset);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::stalls::Stalls;
 use super::usage::Watch;
 use super::{Engine, changes};
 use crate::meta::META_GROUP;
@@ -15,6 +16,7 @@ const CHECKS_PER_RETRY: u32 = 4;
 
 pub(super) async fn run(engine: Engine) {
     let mut usage = Watch::default();
+    let mut stalls = Stalls::default();
     let mut checks = 0u32;
     let mut ticks = tokio::time::interval(LOG_CHECK);
     loop {
@@ -26,6 +28,7 @@ pub(super) async fn run(engine: Engine) {
             conform(&engine);
         }
         if checks.is_multiple_of(CHECKS_PER_RETRY) {
+            stalls.look(&engine);
             retry_full(&engine).await;
         }
     }

@@ -32,6 +32,9 @@ pub enum Advisory {
     Pinned(Pin),
     Unpinned(Pin),
     BatchAbandoned(BatchAbandoned),
+    DomainLeaderElected(DomainLeader),
+    ServerRemoved(ServerEvent),
+    ServerOutOfStorage(ServerEvent),
     SnapshotCreate(SnapshotCreate),
     SnapshotComplete(SnapshotComplete),
     RestoreCreate(RestoreCreate),
@@ -105,6 +108,30 @@ pub struct Leader {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub leader: String,
     pub replicas: Vec<PeerInfo>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub domain: String,
+}
+
+/// The server that leads the meta group now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DomainLeader {
+    /// Its id in the group.
+    pub leader: String,
+    pub replicas: Vec<PeerInfo>,
+    pub cluster: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub domain: String,
+}
+
+/// A server that left the cluster, or has no room left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ServerEvent {
+    pub server: String,
+    pub server_id: String,
+    /// The stream for which there was no room.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub stream: String,
+    pub cluster: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub domain: String,
 }
@@ -233,6 +260,11 @@ impl Advisory {
             Advisory::Pinned(_) => "io.nats.jetstream.advisory.v1.consumer_group_pinned",
             Advisory::Unpinned(_) => "io.nats.jetstream.advisory.v1.consumer_group_unpinned",
             Advisory::BatchAbandoned(_) => "io.nats.jetstream.advisory.v1.stream_batch_abandoned",
+            Advisory::DomainLeaderElected(_) => {
+                "io.nats.jetstream.advisory.v1.domain_leader_elected"
+            }
+            Advisory::ServerRemoved(_) => "io.nats.jetstream.advisory.v1.server_removed",
+            Advisory::ServerOutOfStorage(_) => "io.nats.jetstream.advisory.v1.server_out_of_space",
             Advisory::SnapshotCreate(_) => "io.nats.jetstream.advisory.v1.snapshot_create",
             Advisory::SnapshotComplete(_) => "io.nats.jetstream.advisory.v1.snapshot_complete",
             Advisory::RestoreCreate(_) => "io.nats.jetstream.advisory.v1.restore_create",
@@ -276,6 +308,9 @@ impl Advisory {
             Advisory::Pinned(pin) => of_consumer("PINNED", &pin.stream, &pin.consumer),
             Advisory::Unpinned(pin) => of_consumer("UNPINNED", &pin.stream, &pin.consumer),
             Advisory::BatchAbandoned(event) => of_stream("BATCH_ABANDONED", &event.stream),
+            Advisory::DomainLeaderElected(_) => format!("{PREFIX}.DOMAIN.LEADER_ELECTED"),
+            Advisory::ServerRemoved(_) => format!("{PREFIX}.SERVER.REMOVED"),
+            Advisory::ServerOutOfStorage(_) => format!("{PREFIX}.SERVER.OUT_OF_STORAGE"),
             Advisory::SnapshotCreate(event) => of_stream("SNAPSHOT_CREATE", &event.stream),
             Advisory::SnapshotComplete(event) => of_stream("SNAPSHOT_COMPLETE", &event.stream),
             Advisory::RestoreCreate(event) => of_stream("RESTORE_CREATE", &event.stream),

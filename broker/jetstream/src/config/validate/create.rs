@@ -29,7 +29,7 @@ pub(super) fn complete(config: &StreamConfig, context: &Context) -> Result<Strea
     complete_limits(&mut config, context)?;
     complete_duplicate_window(&mut config, context)?;
     complete_policies(&mut config, context)?;
-    complete_features(&mut config)?;
+    complete_features(&mut config, context)?;
     sources::complete(&mut config, context)?;
     refuse_unserved(&config)?;
     complete_subjects(&mut config)?;
@@ -193,7 +193,7 @@ fn refuse_unserved(config: &StreamConfig) -> Result<(), ApiError> {
 }
 
 /// What counters, schedules, batches and asynchronous persistence exclude and need.
-fn complete_features(config: &mut StreamConfig) -> Result<(), ApiError> {
+fn complete_features(config: &mut StreamConfig, context: &Context) -> Result<(), ApiError> {
     if config.allow_msg_counter {
         if config.discard == Discard::New {
             return refuse("counter stream cannot use discard new");
@@ -211,6 +211,9 @@ fn complete_features(config: &mut StreamConfig) -> Result<(), ApiError> {
     if config.allow_msg_schedules && config.mirror.is_none() && config.sources.is_empty() {
         if config.discard == Discard::New {
             return refuse("message scheduling cannot use discard new");
+        }
+        if context.pedantic && !config.allow_rollup_hdrs {
+            return refuse("message scheduling cannot be set if roll-ups are disabled");
         }
         // Schedules replace each other, and are removed when they are over.
         config.allow_rollup_hdrs = true;
