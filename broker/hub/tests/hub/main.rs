@@ -2,6 +2,7 @@
 
 mod client;
 mod handlers;
+mod hostile;
 mod login;
 mod proxied;
 mod queues;
