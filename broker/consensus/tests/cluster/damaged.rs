@@ -1,7 +1,6 @@
 //! Replicas whose log was damaged: they keep silent, and join anew.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use consensus::{OpenError, Start};
 use storage::fs::{FileSystem, OpenMode};
@@ -11,6 +10,8 @@ use crate::harness::{Cluster, GROUP, Server, node, nodes, until};
 
 /// Where the records of a segment begin.
 const FIRST_RECORD: u64 = 4096;
+/// Those of about ten seconds: several times what a replica waits before it stands for election.
+const HEARTBEATS: u64 = 40;
 
 fn segments(server: &Server) -> Vec<PathBuf> {
     let entries = server.fs.read_dir(Path::new("/wal")).expect("a directory");
@@ -110,7 +111,8 @@ async fn a_damaged_replica_does_not_vote_away_what_it_acknowledged() {
     cluster.server_mut(forgetful).boot();
     expect_damaged(&cluster, forgetful).await;
     cluster.boot(behind).await;
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    // Each attempt to be elected asks both others.
+    cluster.sends(20).await;
     assert!(
         !cluster.server(behind).leads(),
         "nobody may lead without the entries that were acknowledged"
@@ -145,7 +147,7 @@ async fn a_replica_that_begins_anew_goes_on_after_a_crash_and_founds_nothing() {
         cluster.crash(victim).await;
         // As a server does that knows itself as a founder of the group.
         cluster.boot(victim).await;
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        cluster.sends(HEARTBEATS).await;
         let replica = cluster.server(victim).group();
         assert!(
             replica.members().voters.is_empty(),
@@ -186,7 +188,7 @@ async fn members_of_an_old_checkpoint_do_not_count() {
         .server_mut(leader)
         .open(Start::Rejoin(release))
         .await;
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    cluster.sends(HEARTBEATS).await;
     assert!(!cluster.server(leader).leads(), "it is no member");
     let group = cluster.server(next).group().clone();
     group

@@ -287,6 +287,13 @@ impl Cluster {
         self.leader_among(&ids).await
     }
 
+    /// Waits until so many more requests were sent. Heartbeats and attempts to be elected, which a
+    /// server makes at its own pace, tell that it had the time to do something wrong.
+    pub async fn sends(&self, requests: u64) {
+        let enough = self.network.requests() + requests;
+        until("requests are sent", || self.network.requests() >= enough).await;
+    }
+
     /// A command that was never used.
     pub fn fresh_command(&mut self) -> Bytes {
         self.next_command += 1;

@@ -128,14 +128,13 @@ async fn a_full_disk_refuses_commands_until_there_is_room() {
     server.open_local().await;
     commit(&server, 0..1).await;
     server.fs.set_capacity_bytes(Some(1));
-    let mut number = 1;
     let big = Bytes::from(vec![7; 60_000]);
     let mut refused = None;
-    while refused.is_none() && number < 100 {
+    until("a command is refused", || {
         refused = server.group().propose(big.clone()).err();
-        number += 1;
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+        refused.is_some()
+    })
+    .await;
     assert_eq!(refused, Some(ProposeError::Full));
     server.fs.set_capacity_bytes(None);
     let group = server.group().clone();

@@ -359,28 +359,36 @@ async fn members_come_and_go() {
     cluster.agree().await;
 }
 
-/// Each says who the members are in the end, so the later one would take the other's member away.
-#[tokio::test(start_paused = true)]
-async fn changes_during_another_one_are_refused() {
-    let mut cluster = Cluster::start(3, 27).await;
+/// Has the leader add a fourth server, which has not opened its replica yet. Returns the leader and
+/// the change that waits.
+async fn wait_for_a_fourth(
+    cluster: &mut Cluster,
+) -> (u64, tokio::task::JoinHandle<Result<(), ChangeError>>) {
     let leader = cluster.leader().await;
     cluster.commit(leader, 50).await;
-    for id in [4, 5] {
-        let mut server = Server::new(id, &cluster.network, 27);
-        server.boot();
-        cluster.servers.insert(id, server);
-    }
-    cluster.server_mut(5).open(Start::Join).await;
+    let mut fourth = Server::new(4, &cluster.network, 27);
+    fourth.boot();
+    cluster.servers.insert(4, fourth);
     let group = cluster.server(leader).group().clone();
-    let waits = tokio::spawn({
-        let group = group.clone();
-        // It is not open yet.
-        async move { group.change_members(nodes(&[1, 2, 3, 4])).await }
-    });
+    let changing = group.clone();
+    let waits = tokio::spawn(async move { changing.change_members(nodes(&[1, 2, 3, 4])).await });
     until("the fourth is waited for", || {
         group.members().learners == nodes(&[4])
     })
     .await;
+    (leader, waits)
+}
+
+/// Each says who the members are in the end, so the later one would take the other's member away.
+#[tokio::test(start_paused = true)]
+async fn changes_during_another_one_are_refused() {
+    let mut cluster = Cluster::start(3, 27).await;
+    let (leader, waits) = wait_for_a_fourth(&mut cluster).await;
+    let mut fifth = Server::new(5, &cluster.network, 27);
+    fifth.boot();
+    fifth.open(Start::Join).await;
+    cluster.servers.insert(5, fifth);
+    let group = cluster.server(leader).group().clone();
     let second = group.change_members(nodes(&[1, 2, 3, 5])).await;
     assert!(matches!(second, Err(ChangeError::InProgress)), "{second:?}");
     cluster.server_mut(4).open(Start::Join).await;
@@ -396,20 +404,8 @@ async fn changes_during_another_one_are_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_replica_released_during_a_change_is_not_brought_back_by_it() {
     let mut cluster = Cluster::start(3, 28).await;
-    let leader = cluster.leader().await;
-    cluster.commit(leader, 50).await;
-    let mut fourth = Server::new(4, &cluster.network, 28);
-    fourth.boot();
-    cluster.servers.insert(4, fourth);
+    let (leader, waits) = wait_for_a_fourth(&mut cluster).await;
     let group = cluster.server(leader).group().clone();
-    let waits = tokio::spawn({
-        let group = group.clone();
-        async move { group.change_members(nodes(&[1, 2, 3, 4])).await }
-    });
-    until("the fourth is waited for", || {
-        group.members().learners == nodes(&[4])
-    })
-    .await;
     let damaged = (1..=3).find(|id| *id != leader).expect("a follower");
     group.release(node(damaged)).await.expect("a majority");
     cluster.server_mut(4).open(Start::Join).await;
