@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::operator::{check_connection_kind, limits_of, rules_of};
 use super::scope::expand;
-use super::time_and_place::{is_allowed_source, seconds_left};
+use super::time_and_place::end_of_stay;
 use super::{
     AccountLookup, Attempt, AuthError, Authenticator, GLOBAL_ACCOUNT, Proxied, chooses_account,
 };
@@ -188,13 +188,7 @@ impl Authenticator {
         let limits = &user.body.limits;
         delegation.proxied.check(limits.proxy_required)?;
         check_connection_kind(&limits.allowed_connection_types, attempt.kind)?;
-        if !is_allowed_source(&limits.src, attempt.peer) {
-            return Err(AuthError::Source);
-        }
-        let offset_s = accounts.utc_offset_s(&limits.times_location, attempt.now_s);
-        let left_s =
-            seconds_left(&limits.times, attempt.now_s, offset_s).ok_or(AuthError::TimeOfDay)?;
-        let end_of_day_part = left_s.map(|left_s| attempt.now_s + left_s);
+        let end_of_day_part = end_of_stay(limits, attempt, accounts)?;
         let mut login = login(&user, &place, end_of_day_part);
         if user.name.is_empty()
             && let Some(shown) = shown_name(attempt)

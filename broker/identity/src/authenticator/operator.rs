@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::scope::expand;
-use super::time_and_place::{is_allowed_source, seconds_left};
+use super::time_and_place::end_of_stay;
 use super::{AccountLookup, Attempt, AuthError, Authenticator, ConnectionKind, OwnKey, Proxied};
 use crate::jwt::{AccountClaims, NO_LIMIT, OperatorLimits, UserClaims, UserLimits};
 use crate::{Limits, Login, PermissionRules, Permissions, nkey};
@@ -64,13 +64,7 @@ impl Authenticator {
                 account: account.subject.clone(),
             });
         }
-        if !is_allowed_source(&limits.src, attempt.peer) {
-            return Err(AuthError::Source);
-        }
-        let offset_s = accounts.utc_offset_s(&limits.times_location, attempt.now_s);
-        let left_s =
-            seconds_left(&limits.times, attempt.now_s, offset_s).ok_or(AuthError::TimeOfDay)?;
-        let end_of_day_part = left_s.map(|left_s| attempt.now_s + left_s);
+        let end_of_day_part = end_of_stay(&limits, attempt, accounts)?;
         Ok(login(user, account, &limits, end_of_day_part))
     }
 

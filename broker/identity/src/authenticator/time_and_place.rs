@@ -2,13 +2,30 @@
 
 use std::net::IpAddr;
 
-use crate::jwt::TimeRange;
+use super::{AccountLookup, Attempt, AuthError};
+use crate::jwt::{TimeRange, UserLimits};
 
 const DAY_S: i64 = 24 * 60 * 60;
 
+/// Until when a user may stay, seconds since 1970; `None` when no time is set. An error if it may not
+/// connect from there, or not now.
+pub(super) fn end_of_stay(
+    limits: &UserLimits,
+    attempt: &Attempt<'_>,
+    accounts: &dyn AccountLookup,
+) -> Result<Option<i64>, AuthError> {
+    if !is_allowed_source(&limits.src, attempt.peer) {
+        return Err(AuthError::Source);
+    }
+    let offset_s = accounts.utc_offset_s(&limits.times_location, attempt.now_s);
+    let left_s = seconds_left(&limits.times, attempt.now_s, offset_s);
+    let left_s = left_s.ok_or(AuthError::TimeOfDay)?;
+    Ok(left_s.map(|left_s| attempt.now_s + left_s))
+}
+
 /// Whether the address lies in one of the networks, such as `10.0.0.0/8`. No networks allow any
 /// address; a network that cannot be read contains none.
-pub(super) fn is_allowed_source(networks: &[String], peer: Option<IpAddr>) -> bool {
+fn is_allowed_source(networks: &[String], peer: Option<IpAddr>) -> bool {
     if networks.is_empty() {
         return true;
     }
@@ -37,11 +54,7 @@ fn contains(network: &str, peer: IpAddr) -> Option<bool> {
 /// How long a user may stay connected: `None` when it may not connect now, `Some(None)` when no
 /// time is set. `offset_s` is how far the user's time zone is ahead of UTC, `None` when the zone is
 /// not known.
-pub(super) fn seconds_left(
-    ranges: &[TimeRange],
-    now_s: i64,
-    offset_s: Option<i64>,
-) -> Option<Option<i64>> {
+fn seconds_left(ranges: &[TimeRange], now_s: i64, offset_s: Option<i64>) -> Option<Option<i64>> {
     if ranges.is_empty() {
         return Some(None);
     }
