@@ -26,12 +26,13 @@ use crate::{
     transport::Transport,
 };
 
-/// Bytes read at once.
-const READ_BYTES: usize = 64 * 1024;
+/// Bytes read at once. Every read and write of a socket may wake its peer, which costs as much as
+/// copying tens of kilobytes; what one read sends to one target should still fit in a core's cache.
+const READ_BYTES: usize = 256 * 1024;
 /// Operations longer than this are gathered in a buffer of their own size.
 const GATHER_BYTES: usize = 16 * 1024;
 /// Reads of one turn; then other connections have theirs.
-const READS_PER_TURN: usize = 8;
+const READS_PER_TURN: usize = 2;
 /// How long a publisher waits when a reader of its messages falls behind: long enough for the
 /// reader to catch up while its backlog is still small.
 const PAUSE: Duration = Duration::from_millis(1);

@@ -8,9 +8,9 @@ use std::{cell::RefCell, collections::VecDeque, time::Instant};
 
 /// A chunk is closed when it has this many bytes; the next message starts another. Somewhat more than
 /// one read brings in, so that what one read sends to one target is one write.
-const CHUNK_BYTES: usize = 80 * 1024;
+const CHUNK_BYTES: usize = 288 * 1024;
 /// Chunks kept by one thread for reuse.
-const POOL_CHUNKS: usize = 16;
+const POOL_CHUNKS: usize = 8;
 /// Smaller chunks are cheaper to allocate than to keep.
 const POOL_CHUNK_MIN_BYTES: usize = 4 * 1024;
 /// Larger ones held one large message and are given back to the system.
