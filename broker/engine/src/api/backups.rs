@@ -92,16 +92,9 @@ fn prepared(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Result<Assi
     }
     let config = validate_create(&config, &context)?;
     check_room(engine, &job.account, &config, body.state.bytes)?;
-    let replicas = placing::place(engine, &config, &[])?;
     Ok(Assignment {
-        account: job.account.clone(),
-        config,
-        group: 0,
-        founders: replicas.clone(),
-        replicas,
-        created_ns: engine.env().now_ns(),
-        moving: None,
         is_restored: true,
+        ..placing::assign(engine, &job.account, config)?
     })
 }
 

@@ -4,7 +4,27 @@ use consensus::NodeId;
 use jetstream::{ApiError, StreamConfig};
 
 use crate::engine::Engine;
+use crate::meta::Assignment;
 use crate::planner::Planner;
+
+/// A new stream on the servers that suit it; a proposal for [`crate::meta::MetaCommand::AddStream`].
+pub fn assign(
+    engine: &Engine,
+    account: &str,
+    config: StreamConfig,
+) -> Result<Assignment, ApiError> {
+    let replicas = place(engine, &config, &[])?;
+    Ok(Assignment {
+        account: account.to_string(),
+        config,
+        group: 0,
+        founders: replicas.clone(),
+        replicas,
+        created_ns: engine.env().now_ns(),
+        moving: None,
+        is_restored: false,
+    })
+}
 
 /// The servers for a stream's replicas; those in `keep` stay if they still fit.
 pub fn place(

@@ -54,20 +54,10 @@ pub async fn create(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Out
     if let Err(error) = account::check_room_for_stream(engine, &job.account, &config, None) {
         return error.into();
     }
-    let replicas = match placing::place(engine, &config, &[]) {
-        Ok(replicas) => replicas,
+    let stream = match placing::assign(engine, &job.account, config) {
+        Ok(assignment) => Box::new(assignment),
         Err(error) => return error.into(),
     };
-    let stream = Box::new(Assignment {
-        account: job.account.clone(),
-        config,
-        group: 0,
-        founders: replicas.clone(),
-        replicas,
-        created_ns: engine.env().now_ns(),
-        moving: None,
-        is_restored: false,
-    });
     propose(
         engine,
         MetaCommand::AddStream {
