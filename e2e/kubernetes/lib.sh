@@ -32,7 +32,9 @@ node_netns() { echo "weir-n$1"; }
 
 in_control() { nsenter --net="/run/netns/$CONTROL_NETNS" "$@"; }
 
-# --- processors, where cgroup v1 is used
+# --- control groups, where cgroup v1 is used
+
+CGROUP_V1_CONTROLLERS="cpu cpuacct cpuset memory devices freezer blkio pids systemd"
 
 CPU_GROUPS=/sys/fs/cgroup/cpu
 # What the control plane and each node get of the machine's time, where one process has 1024: with no group of their own, or one of
@@ -62,6 +64,17 @@ wait_for() {
     [ "$SECONDS" -lt "$deadline" ] || { say "$what: not within its time"; return 1; }
     sleep 0.1
   done
+}
+
+# retry COMMAND...: for what asks the network: three times, with time for it to come back.
+retry() {
+  local attempt
+  for attempt in 1 2 3; do
+    "$@" && return
+    say "attempt $attempt of 3 failed: $*"
+    [ "$attempt" = 3 ] || sleep 5
+  done
+  return 1
 }
 
 # kill_pid FILE: ends the process whose id the file holds, waits until it is gone, and removes the file.

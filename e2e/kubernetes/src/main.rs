@@ -4,10 +4,12 @@
 //! - `scenarios`: what is shown, in order.
 //! - `world`: the cluster, the programs and the files that all scenarios use.
 //! - `objects`: looking at resources and waiting for what they say.
+//! - `evidence`: what explains a failure.
 //! - `machine`: how busy it is.
 //! - `publishing`: the client that publishes, and what it is owed.
 //! - `prometheus`: a Prometheus of this machine that scrapes brokers and operator.
 
+mod evidence;
 mod machine;
 mod objects;
 mod programs;
@@ -23,6 +25,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use futures::FutureExt as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use scenarios::{Outcome, Scenario};
 use world::World;
@@ -62,12 +65,28 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // Programs that scenarios started end when those are dropped.
+    let outcome = tokio::select! {
+        outcome = show_all(&options, &mut world) => outcome,
+        signal = told_to_stop() => Err(signal),
+    };
+    match outcome {
+        Ok(failed) => ExitCode::from(u8::from(failed > 0)),
+        Err(signal) => {
+            eprintln!("kubernetes-e2e: stopped by {signal}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Shows what is wanted; how many scenarios failed.
+async fn show_all(options: &Options, world: &mut World) -> Result<usize, &'static str> {
     let (mut passed, mut failed) = (0, 0);
     for scenario in scenarios::ALL {
         if !scenario.is_wanted(&options.only) {
             continue;
         }
-        match show(scenario, &mut world).await {
+        match show(scenario, world).await {
             Outcome::Passed(what) => {
                 passed += 1;
                 println!("{what}");
@@ -84,7 +103,21 @@ async fn main() -> ExitCode {
         }
     }
     println!("{passed} passed, {failed} failed");
-    ExitCode::from(u8::from(failed > 0))
+    Ok(failed)
+}
+
+/// Which signal asked for an end.
+async fn told_to_stop() -> &'static str {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
 }
 
 async fn show(scenario: &Scenario, world: &mut World) -> Outcome {

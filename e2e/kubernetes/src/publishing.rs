@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use async_nats::jetstream;
 use e2e::{Ledger, Load};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::{Api, Client};
 
@@ -80,6 +81,26 @@ pub async fn address(client: &Client, namespace: &str, service: &str) -> anyhow:
         .parse()?)
 }
 
+/// The credentials file of a User.
+pub async fn credentials(client: &Client, namespace: &str, secret: &str) -> anyhow::Result<String> {
+    let data = entries(client, namespace, secret).await?;
+    Ok(credentials_in(&data)?.to_owned())
+}
+
+type Entries = BTreeMap<String, ByteString>;
+
+async fn entries(client: &Client, namespace: &str, secret: &str) -> anyhow::Result<Entries> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    Ok(secrets.get(secret).await?.data.unwrap_or_default())
+}
+
+fn credentials_in(data: &Entries) -> anyhow::Result<&str> {
+    let Some(credentials) = data.get(CREDENTIALS) else {
+        bail!("no {CREDENTIALS}, only {:?}", data.keys());
+    };
+    Ok(std::str::from_utf8(&credentials.0)?)
+}
+
 /// Connects as a User does: with what its Secret holds, through the client Service.
 pub async fn connect(
     client: &Client,
@@ -88,20 +109,15 @@ pub async fn connect(
     secret: &str,
 ) -> anyhow::Result<async_nats::Client> {
     let address = address(client, namespace, service).await?;
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let data: BTreeMap<_, _> = secrets.get(secret).await?.data.unwrap_or_default();
-    let Some(credentials) = data.get(CREDENTIALS) else {
-        bail!(
-            "Secret {secret} has no {CREDENTIALS}, only {:?}",
-            data.keys()
-        );
-    };
-    let credentials = std::str::from_utf8(&credentials.0)?;
-    let mut options = async_nats::ConnectOptions::with_credentials(credentials)?
+    let data = entries(client, namespace, secret).await?;
+    let mut options = async_nats::ConnectOptions::with_credentials(credentials_in(&data)?)?
         // Through the Service only, and away from a node that is lost after seconds.
         .ignore_discovered_servers()
         .connection_timeout(Duration::from_secs(1))
         .ping_interval(Duration::from_secs(1))
+        .event_callback(async |event| {
+            eprintln!("{:?} client: {event}", std::time::SystemTime::now())
+        })
         .reconnect_delay_callback(|_| Duration::from_millis(50));
     // Read when it connects.
     let mut file = tempfile::NamedTempFile::new()?;

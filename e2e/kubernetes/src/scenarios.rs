@@ -1,5 +1,6 @@
 //! What is shown, in order. Later scenarios use what earlier ones made.
 
+mod credentials;
 mod install;
 mod losses;
 mod monitoring;
@@ -65,6 +66,9 @@ pub const ALL: &[Scenario] = &[
     needed("apply", |world| Box::pin(install::apply(world))),
     shown("tenants", |world| Box::pin(tenants::apart(world))),
     shown("sharing", |world| Box::pin(tenants::sharing(world))),
+    shown("credentials renewed", |world| {
+        Box::pin(credentials::issued(world))
+    }),
     shown("drift", |world| Box::pin(topology::drift(world))),
     shown("removed field", |world| {
         Box::pin(topology::removed_field(world))
@@ -72,6 +76,9 @@ pub const ALL: &[Scenario] = &[
     shown("conflict", |world| Box::pin(topology::conflict(world))),
     shown("retain and delete", |world| {
         Box::pin(topology::deletion(world))
+    }),
+    shown("operator upgraded", |world| {
+        Box::pin(install::upgrade(world))
     }),
     shown("pod deleted", |world| Box::pin(losses::pod_deleted(world))),
     shown("new configuration", |world| {
@@ -81,6 +88,9 @@ pub const ALL: &[Scenario] = &[
     shown("volumes grow", |world| Box::pin(rolls::volumes(world))),
     shown("operator killed in a roll", |world| {
         Box::pin(rolls::operator_killed(world))
+    }),
+    shown("credentials ended", |world| {
+        Box::pin(credentials::ended(world))
     }),
     shown("placement", |world| {
         Box::pin(placement::by_node_label(world))

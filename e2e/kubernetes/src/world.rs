@@ -9,6 +9,7 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 
 use crate::Options;
+use crate::evidence;
 use crate::objects::{self, Kind, Objects, SOON};
 use crate::programs::{kubectl, run};
 use crate::publishing::{self, Publishing};
@@ -20,7 +21,8 @@ pub const RELEASE: &str = "weir";
 pub const NAMESPACE: &str = "default";
 /// The Cluster of examples/cluster.yaml, and the Service for its clients.
 pub const BROKERS: &str = "main";
-const OPERATOR_PODS: &str = "app.kubernetes.io/name=weir,app.kubernetes.io/component=operator";
+/// Selects the operator's pods.
+pub const OPERATOR_PODS: &str = "app.kubernetes.io/name=weir,app.kubernetes.io/component=operator";
 
 pub struct World {
     pub client: Client,
@@ -30,6 +32,8 @@ pub struct World {
     nodes: Option<PathBuf>,
     evidence: PathBuf,
     publishing: Option<Publishing>,
+    /// Those that a scenario issued, for the one that sees their end.
+    credentials: Option<String>,
 }
 
 impl World {
@@ -47,6 +51,7 @@ impl World {
             nodes: options.nodes.clone(),
             evidence: options.evidence.clone(),
             publishing: None,
+            credentials: None,
         })
     }
 
@@ -143,6 +148,14 @@ impl World {
         self.publishing.take().context("nobody publishes")
     }
 
+    pub fn remember_credentials(&mut self, credentials: String) {
+        self.credentials = Some(credentials);
+    }
+
+    pub fn take_credentials(&mut self) -> Option<String> {
+        self.credentials.take()
+    }
+
     /// `up`, `down`, `cut` or `mend` for a node; `None` where nodes cannot be switched from here.
     pub async fn switch_node(&self, action: &str, node: &str) -> anyhow::Result<Option<()>> {
         let Some(script) = &self.nodes else {
@@ -157,65 +170,9 @@ impl World {
         self.nodes.is_some()
     }
 
-    /// Leaves what explains a failure where a person finds it. Nothing here may hide the failure.
+    /// Leaves what explains a failure where a person finds it.
     pub async fn leave_evidence(&self, scenario: &str) {
-        let folder = self.evidence.join(scenario.replace(' ', "-"));
-        let selector = format!("weir.dev/cluster={BROKERS}");
-        let wanted: [(&str, &[&str]); 6] = [
-            ("resources.yaml", &["get", "weir", "-A", "-o", "yaml"]),
-            ("pods.txt", &["get", "pods", "-A", "-o", "wide"]),
-            (
-                "events.txt",
-                &["get", "events", "-A", "--sort-by=.lastTimestamp"],
-            ),
-            (
-                "workloads.yaml",
-                &[
-                    "get",
-                    "statefulsets,pvc,services",
-                    "-n",
-                    NAMESPACE,
-                    "-o",
-                    "yaml",
-                ],
-            ),
-            (
-                "operator.log",
-                &[
-                    "logs",
-                    "-n",
-                    SYSTEM,
-                    "-l",
-                    OPERATOR_PODS,
-                    "--tail=-1",
-                    "--prefix",
-                ],
-            ),
-            (
-                "brokers.log",
-                &[
-                    "logs",
-                    "-n",
-                    NAMESPACE,
-                    "-l",
-                    &selector,
-                    "--tail=2000",
-                    "--prefix",
-                ],
-            ),
-        ];
-        for (file, arguments) in wanted {
-            let text = match kubectl(arguments).await {
-                Ok(text) => text,
-                Err(error) => format!("{error:#}"),
-            };
-            let written = std::fs::create_dir_all(&folder)
-                .and_then(|()| std::fs::write(folder.join(file), text));
-            if let Err(error) = written {
-                println!("      {}: {error}", folder.display());
-            }
-        }
-        println!("      see {}", folder.display());
+        evidence::leave(&self.evidence.join(scenario.replace(' ', "-"))).await;
     }
 }
 

@@ -3,12 +3,13 @@
 use std::io::Write as _;
 
 use anyhow::{Context as _, ensure};
+use serde_json::json;
 
 use super::Outcome;
 use crate::objects::{ACCOUNT, CLUSTER, CONSUMER, KV_BUCKET, LATER, Objects, SOON, STREAM, USER};
 use crate::programs::{helm, kubectl};
 use crate::publishing::Publishing;
-use crate::world::{BROKERS, NAMESPACE, RELEASE, SYSTEM, World, is_ready, name_of};
+use crate::world::{BROKERS, NAMESPACE, RELEASE, SYSTEM, World, identities, is_ready, name_of};
 
 /// The stream that examples/orders.yaml asks for, and where it is published to.
 const STREAM_NAME: &str = "ORDERS";
@@ -52,6 +53,49 @@ pub async fn install(world: &mut World) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!(
         "two replicas of the operator with rights in one namespace are ready, {} leads",
         leaders[0]
+    )))
+}
+
+/// A `helm upgrade` with other values replaces the operator and leaves brokers alone.
+pub async fn upgrade(world: &mut World) -> anyhow::Result<Outcome> {
+    let brokers = world.broker_identities().await?;
+    let operators = identities(&world.operators().await?);
+    world.publishing()?.pause().await;
+    let namespaces = format!("watchNamespaces={{{NAMESPACE}}}");
+    let values = ["concurrency=4", "replicas=3", "podLabels.shift=late"];
+    let mut settings = vec!["--set", &namespaces];
+    settings.extend(values.iter().flat_map(|value| ["--set", *value]));
+    helm_install(world, &settings).await?;
+    let after = world.operators().await?;
+    let replaced = identities(&after);
+    ensure!(
+        replaced.len() == 3 && operators.keys().all(|name| !replaced.contains_key(name)),
+        "operators {operators:?} became {replaced:?}"
+    );
+    for pod in &after {
+        let spec = pod.spec.as_ref();
+        let arguments = spec.and_then(|spec| spec.containers.first()?.args.clone());
+        let arguments = arguments.unwrap_or_default();
+        let labels = pod.metadata.labels.clone().unwrap_or_default();
+        ensure!(
+            arguments.contains(&"--concurrency=4".to_owned())
+                && labels.get("shift").is_some_and(|value| value == "late"),
+            "{} runs with {arguments:?} and has {labels:?}",
+            name_of(pod)
+        );
+    }
+    // The new one works: it carries a change out.
+    let limit = |bytes: &str| json!({"spec": {"jetstreamLimits": {"memoryStore": bytes}}});
+    let accounts = world.objects(ACCOUNT);
+    accounts.patch("shop", limit("96Mi")).await?;
+    accounts.ready(SOON, "shop").await;
+    let stayed = world.broker_identities().await?;
+    ensure!(stayed == brokers, "{brokers:?} became {stayed:?}");
+    let pause = world.publishing()?.pause().await;
+    Ok(Outcome::Passed(format!(
+        "other values replaced the operator's {} replicas by {}, which go on working; brokers stayed, longest pause {pause:.1?}",
+        operators.len(),
+        replaced.len()
     )))
 }
 

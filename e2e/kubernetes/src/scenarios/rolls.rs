@@ -7,20 +7,55 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::Outcome;
 use crate::machine;
-use crate::objects::{CLUSTER, LATER, wait};
+use crate::objects::{CLUSTER, LATER, SOON, wait};
+use crate::publishing;
 use crate::world::{BROKERS, NAMESPACE, SYSTEM, World, is_ready, name_of};
 
 /// Leadership moves before a pod stops, so publishing pauses no longer than this where the machine
 /// is not busy with other things.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const WEBSOCKET_PORT: u16 = 8080;
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(5);
 
 pub async fn configuration(world: &mut World) -> anyhow::Result<Outcome> {
-    // A field that brokers read at their start only.
-    let change = json!({"spec": {"jetstream": {"memoryStore": "64Mi"}}});
-    rolled(world, change, async |_| Ok(())).await
+    // Fields that brokers read at their start only.
+    let change = json!({"spec": {
+        "jetstream": {"memoryStore": "64Mi"},
+        "listeners": {"websocket": {}},
+    }});
+    let outcome = rolled(world, change, async |_| Ok(())).await?;
+    wait(SOON, "WebSocket clients are greeted", async || {
+        websocket_greeting(world).await
+    })
+    .await;
+    Ok(outcome)
+}
+
+/// Does a WebSocket client's first step, through the Service, and expects a broker's first words.
+async fn websocket_greeting(world: &World) -> anyhow::Result<()> {
+    let address = publishing::address(&world.client, NAMESPACE, BROKERS).await?;
+    let connecting = TcpStream::connect((address, WEBSOCKET_PORT));
+    let mut stream = tokio::time::timeout(ANSWER, connecting).await??;
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {BROKERS}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    while !String::from_utf8_lossy(&answer).contains("INFO {") {
+        let read = tokio::time::timeout(ANSWER, stream.read_buf(&mut answer)).await??;
+        let text = String::from_utf8_lossy(&answer);
+        ensure!(read > 0, "the connection was closed after {text:?}");
+    }
+    let text = String::from_utf8_lossy(&answer);
+    ensure!(text.starts_with("HTTP/1.1 101"), "{text}");
+    Ok(())
 }
 
 pub async fn image(world: &mut World) -> anyhow::Result<Outcome> {
