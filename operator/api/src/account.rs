@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::user::Permissions;
 use crate::{
-    AdoptionPolicy, ClusterRef, DeletionPolicy, ManagementPolicy, Policies, Quantity, SecretKeyRef,
-    SyncStatus,
+    AdoptionPolicy, ClusterRef, DeletionPolicy, Duration, ManagementPolicy, Policies, Quantity,
+    SecretKeyRef, SyncStatus,
 };
 
 pub use exchange::{Destination, ExchangeType, Export, Import, Latency, Mapping, ResponseType};
@@ -62,6 +62,10 @@ pub struct AccountSpec {
     /// An account seed (`SA…`) that exists already. Default: the operator makes one and keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_secret_ref: Option<SecretKeyRef>,
+    /// Keys that sign the account's users, so that its own key signs nothing that can be stolen. Default: its own
+    /// key signs them. Once there are such keys, the last one goes on signing although this is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_keys: Option<SigningKeys>,
     /// The name that servers show. Default: the resource's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
@@ -101,6 +105,27 @@ pub struct AccountSpec {
     /// What happens on the server when the resource is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+/// Keys that sign users, made and kept by the operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SigningKeys {
+    /// When a new key takes the place of the last one, and users get new credentials. Default: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<KeyRotation>,
+}
+
+/// How keys take turns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyRotation {
+    /// How long a key signs.
+    pub every: Duration,
+    /// How long credentials that the key before signed are still accepted: until then clients must have read
+    /// the new ones in their Secret. At most `every`. Default: `1d`.
+    #[serde(default = "one_day")]
+    pub overlap: Duration,
 }
 
 /// Limits on connections and messages. What is left out is unlimited.
@@ -165,9 +190,16 @@ pub struct AccountStatus {
     /// The account's public key, its id on the servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_key: Option<String>,
+    /// The public key that signs users, if it is not the account's own one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
     /// Tells whether the claims that servers hold are those of this generation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claims_hash: Option<String>,
+}
+
+fn one_day() -> Duration {
+    Duration::from_secs(86400)
 }
 
 impl AccountSpec {

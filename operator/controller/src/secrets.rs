@@ -24,6 +24,7 @@ const SEEDS_HELD: Duration = Duration::from_secs(15);
 const OPERATOR_KEY: &str = "operator.nk";
 const SYSTEM_KEY: &str = "system.nk";
 const ACCOUNT_KEY: &str = "account.nk";
+const SIGNING_KEYS: &str = "signing.nk";
 const TOKEN_KEY: &str = "account.jwt";
 const CREDS_KEY: &str = "user.creds";
 const URL_KEY: &str = "url";
@@ -109,6 +110,9 @@ impl Secrets {
             Entry::SystemAccountSeed => of_cluster(SYSTEM_KEY),
             Entry::AccountSeed { namespace, name } => {
                 place(namespace, format!("{name}-account"), ACCOUNT_KEY)
+            }
+            Entry::SigningSeeds { namespace, name } => {
+                place(namespace, format!("{name}-account"), SIGNING_KEYS)
             }
             Entry::AccountToken { namespace, name } => {
                 place(namespace, format!("{name}-account"), TOKEN_KEY)

@@ -1,6 +1,7 @@
 //! Accounts and users: claims that are signed here and checked by the servers.
 
 pub(crate) mod accounts;
+mod signing;
 pub(crate) mod users;
 
 use std::collections::BTreeMap;

@@ -17,6 +17,8 @@ pub enum Entry {
     SystemAccountSeed,
     /// Seed of an account: its name on the servers and the key that signs its users.
     AccountSeed { namespace: String, name: String },
+    /// Seeds of keys that sign the account's users in place of its own key, with when they were made.
+    SigningSeeds { namespace: String, name: String },
     /// A seed that a person has put there: never written, never removed.
     Given {
         namespace: String,
@@ -83,6 +85,9 @@ impl fmt::Display for Entry {
             Entry::OperatorSeed => f.write_str("operator.nk"),
             Entry::SystemAccountSeed => f.write_str("system.nk"),
             Entry::AccountSeed { namespace, name } => write!(f, "accounts/{namespace}/{name}.nk"),
+            Entry::SigningSeeds { namespace, name } => {
+                write!(f, "accounts/{namespace}/{name}.signing.nk")
+            }
             Entry::Given {
                 namespace,
                 name,

@@ -14,7 +14,7 @@ use api::{APPROVE_ANNOTATION, Duration, Policies, Quantity, Resource, ResourceId
 use crate::config::{Config, Field};
 use crate::dereference::{Place, References};
 
-pub(crate) use account::{Exporter, ValidatedAccount};
+pub(crate) use account::{Exporter, Signing, Turns, ValidatedAccount};
 pub(crate) use consumer::complete as complete_consumer;
 pub(crate) use user::ValidatedUser;
 

@@ -52,7 +52,8 @@ pub fn of_account<K: Topological>(
         let Ok(account) = found.0 else {
             return Vec::new();
         };
-        let key = account.status.as_ref().map(|status| &status.public_key);
+        let status = account.status.as_ref();
+        let key = status.map(|status| (&status.public_key, &status.signing_key));
         let interest = json!({
             "generation": account.metadata.generation,
             "deleted": account.metadata.deletion_timestamp.is_some(),

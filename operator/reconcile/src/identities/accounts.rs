@@ -8,7 +8,8 @@ use identity::nkey::{KeyPair, Kind};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Registry;
+use super::signing::Ring;
+use super::{Registry, signing};
 use crate::bootstrap::{RootsError, load, load_or_make};
 use crate::broker::{Caller, LOOKUP_TIMEOUT, REQUEST_TIMEOUT, RequestError, read_answer};
 use crate::dereference::AccountPlace;
@@ -81,19 +82,32 @@ async fn try_reconcile(
     };
     let kept = kept_claims(registry, &wanted.id).await?;
     let served = registry.lookup(&key.public_key()).await?;
+    let may_change = wanted.may_change(served.is_some());
+    let ring = match may_change {
+        true => signing::keep(registry, &wanted.id, wanted.signing, served.as_ref()).await?,
+        false => signing::load(registry, &wanted.id).await?,
+    };
     let mut claims = claims(wanted, &key, [kept.as_ref(), served.as_ref()]);
     claims.body.imports = imports;
+    claims.body.signing_keys = ring.claims();
     let diff = differences(&claims, served.as_ref());
     let is_trusted = |served: &AccountClaims| served.issuer == registry.roots.operator.public_key();
     let is_served = diff.is_empty() && served.as_ref().is_some_and(is_trusted);
     let status = AccountStatus {
         public_key: Some(key.public_key()),
+        signing_key: ring
+            .signer(if may_change {
+                Some(&claims)
+            } else {
+                served.as_ref()
+            })
+            .map(KeyPair::public_key),
         claims_hash: Some(hash(&claims)),
         ..AccountStatus::default()
     };
     let (verdict, diff) = if is_served {
         (Verdict::Synced, diff)
-    } else if wanted.may_change(served.is_some()) {
+    } else if may_change {
         registry.push(&wanted.id, &claims).await?;
         let is_same_wish = kept
             .as_ref()
@@ -179,7 +193,7 @@ async fn try_delete(
         .forget(&Caller::Account(Box::new(key)))
         .await;
     // The token goes first: a seed without a token is found again, the reverse is not.
-    let mut entries = vec![token_entry(&wanted.id)];
+    let mut entries = vec![token_entry(&wanted.id), signing::entry(&wanted.id)];
     if !matches!(wanted.key, Entry::Given { .. }) {
         entries.push(wanted.key.clone());
     }
@@ -225,6 +239,39 @@ pub(crate) async fn key(
     account: &AccountPlace,
 ) -> Result<Option<KeyPair>, RootsError> {
     load(registry.store, &account.key).await
+}
+
+/// What signs the users of an account.
+pub(crate) struct UserSigner {
+    pub(crate) key: KeyPair,
+    /// Further keys whose users the servers accept.
+    pub(crate) others: Ring,
+    /// The account's public key.
+    pub(crate) account: String,
+}
+
+/// Who signs the account's users, once the servers know the key.
+pub(crate) async fn user_signer(
+    registry: Registry<'_>,
+    account: &AccountPlace,
+) -> Result<Option<UserSigner>, RootsError> {
+    let Some(own) = key(registry, account).await? else {
+        return Ok(None);
+    };
+    let others = signing::load(registry, &account.id).await?;
+    let public_key = own.public_key();
+    let key = match others.is_empty() {
+        true => Some(own),
+        false => {
+            let pushed = kept_claims(registry, &account.id).await?;
+            others.signer(pushed.as_ref()).cloned()
+        }
+    };
+    Ok(key.map(|key| UserSigner {
+        key,
+        others,
+        account: public_key,
+    }))
 }
 
 async fn key_for(

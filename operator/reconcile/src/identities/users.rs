@@ -10,6 +10,7 @@ use identity::nkey::{KeyPair, Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use super::accounts::UserSigner;
 use super::{Registry, accounts};
 use crate::bootstrap::RootsError;
 use crate::keys::{Entry, Secret};
@@ -32,17 +33,17 @@ async fn try_reconcile(
     registry: Registry<'_>,
     wanted: &ValidatedUser,
 ) -> Result<(Verdict, UserStatus), RootsError> {
-    let Some(account) = accounts::key(registry, &wanted.account).await? else {
-        let message = format!("{} has no key yet", wanted.account.id);
+    let Some(signer) = accounts::user_signer(registry, &wanted.account).await? else {
+        let message = format!("{} has no key yet that servers know", wanted.account.id);
         let verdict = Verdict::retrying("AccountNotReady", &message);
         return Ok((verdict, UserStatus::default()));
     };
     let now_s = registry.environment.now().as_second();
     let kept = kept(registry, &wanted.id).await?;
-    let (creds, verdict) = match judge(wanted, &account, kept.as_ref(), now_s) {
+    let (creds, verdict) = match judge(wanted, &signer, kept.as_ref(), now_s) {
         Judgement::Valid => (kept, Verdict::Synced),
         Judgement::Issue(action) => {
-            let creds = issue(registry, wanted, &account, kept, now_s)?;
+            let creds = issue(registry, wanted, &signer, kept, now_s)?;
             let text = Secret::new(creds.to_text());
             registry.store.save(&entry(&wanted.id), &text).await?;
             (Some(creds), Verdict::Changed(action))
@@ -89,7 +90,12 @@ enum Judgement {
     Issue(Action),
 }
 
-fn judge(wanted: &ValidatedUser, account: &KeyPair, kept: Option<&Creds>, now_s: i64) -> Judgement {
+fn judge(
+    wanted: &ValidatedUser,
+    signer: &UserSigner,
+    kept: Option<&Creds>,
+    now_s: i64,
+) -> Judgement {
     let Some(kept) = kept else {
         return Judgement::Issue(Action::Created);
     };
@@ -97,10 +103,15 @@ fn judge(wanted: &ValidatedUser, account: &KeyPair, kept: Option<&Creds>, now_s:
         Ok(claims) if claims.subject == kept.key.public_key() => claims,
         _ => return Judgement::Issue(Action::Corrected),
     };
-    if claims.issuer != account.public_key() {
-        return Judgement::Issue(Action::Corrected);
+    if claims.issuer != signer.key.public_key() {
+        // Signed by a key whose turn was before, or that will be the account's no more.
+        let is_former = claims.issuer == signer.account || signer.others.has(&claims.issuer);
+        return Judgement::Issue(match is_former {
+            true => Action::Renewed,
+            false => Action::Corrected,
+        });
     }
-    if content(&claims) != content(&claims_of(wanted, &kept.key, now_s)) {
+    if content(&claims) != content(&claims_of(wanted, signer, &kept.key, now_s)) {
         return Judgement::Issue(Action::Updated);
     }
     let Some(life) = wanted.life else {
@@ -125,27 +136,31 @@ fn judge(wanted: &ValidatedUser, account: &KeyPair, kept: Option<&Creds>, now_s:
 fn issue(
     registry: Registry<'_>,
     wanted: &ValidatedUser,
-    account: &KeyPair,
+    signer: &UserSigner,
     kept: Option<Creds>,
     now_s: i64,
 ) -> Result<Creds, RootsError> {
     let new = || KeyPair::from_entropy(Kind::User, registry.environment.entropy());
     let key = kept.map_or_else(new, |kept| kept.key);
-    let jwt = claims_of(wanted, &key, now_s).encode(account, now_s)?;
+    let jwt = claims_of(wanted, signer, &key, now_s).encode(&signer.key, now_s)?;
     Ok(Creds { jwt, key })
 }
 
-fn claims_of(wanted: &ValidatedUser, key: &KeyPair, now_s: i64) -> UserClaims {
+fn claims_of(wanted: &ValidatedUser, signer: &UserSigner, key: &KeyPair, now_s: i64) -> UserClaims {
     let mut claims = UserClaims::new(&key.public_key());
     claims.name = wanted.id.name.clone();
     claims.body = wanted.claims.clone();
+    if signer.account != signer.key.public_key() {
+        claims.body.issuer_account.clone_from(&signer.account);
+    }
     claims.expires_at_s = wanted.life.map(|life| now_s + life.expires_after_s);
     claims
 }
 
 /// What must be the same for credentials to be still right.
-fn content(claims: &UserClaims) -> (&str, &UserLimits) {
-    (&claims.name, &claims.body.limits)
+fn content(claims: &UserClaims) -> (&str, &str, &UserLimits) {
+    let body = &claims.body;
+    (&claims.name, &body.issuer_account, &body.limits)
 }
 
 async fn kept(registry: Registry<'_>, id: &ResourceId) -> Result<Option<Creds>, RootsError> {

@@ -424,3 +424,49 @@ fn accounts_use_what_others_export() {
     assert_eq!(exporter.body.mappings["old"][0].subject, "new");
     assert_eq!(actions(&world.pass(&set)), []);
 }
+
+#[test]
+fn keys_that_sign_users_take_turns() {
+    const DAY_S: i64 = 86400;
+    let world = World::new();
+    let rotation = "\n  signingKeys: {rotation: {every: 30d, overlap: 1d}}\n  displayName:";
+    let set = read(&ORDERS.replacen("\n  displayName:", rotation, 1));
+    let look = || {
+        let report = world.pass(&set);
+        assert!(report.is_synced(), "{report:?}");
+        let Status::Account(account) = &only(&report, Kind::Account).status else {
+            panic!("an account's status");
+        };
+        let own = account.public_key.clone().expect("a key");
+        let signer = account.signing_key.clone().expect("a signing key");
+        let accepted = world.broker.claims(&own).body.signing_keys.len();
+        (report, signer, accepted)
+    };
+    let issuer = || {
+        let entry = Entry::UserCreds {
+            namespace: "default".to_owned(),
+            name: "web".to_owned(),
+        };
+        let creds = block_on(world.store.load(&entry)).expect("it loads");
+        let creds = identity::Creds::parse(creds.expect("it exists").expose()).expect("creds");
+        identity::jwt::UserClaims::decode(&creds.jwt)
+            .expect("claims")
+            .issuer
+    };
+    let (_, first, accepted) = look();
+    assert_eq!((issuer(), accepted), (first.clone(), 1));
+    assert_eq!(actions(&look().0), []);
+
+    world.clock.fetch_add(30 * DAY_S, Ordering::Relaxed);
+    let (report, second, accepted) = look();
+    assert_ne!(first, second);
+    assert_eq!((issuer(), accepted), (second.clone(), 2));
+    let renewed = (Kind::User, Action::Renewed);
+    let changed = [(Kind::Account, Action::Updated), renewed, renewed];
+    assert_eq!(actions(&report), changed);
+
+    world.clock.fetch_add(DAY_S, Ordering::Relaxed);
+    let (report, last, accepted) = look();
+    assert_eq!((issuer(), last, accepted), (second.clone(), second, 1));
+    assert_eq!(actions(&report), [(Kind::Account, Action::Updated)]);
+}

@@ -1,13 +1,16 @@
 //! Accounts: the claims they should have.
 
-use api::account::{ExchangeType, Export, Import, Mapping, ResponseType};
+use api::account::{ExchangeType, Export, Import, KeyRotation, Mapping, ResponseType, SigningKeys};
 use api::user::{Permissions, SubjectRules};
-use api::{Account, ManagementPolicy, Policies, Resource, ResourceId};
+use api::{Account, Duration, ManagementPolicy, Policies, Resource, ResourceId};
 use identity::jwt;
 
 use super::{Invalid, bytes, invalid, limit};
 use crate::dereference::{AccountPlace, References, account_key};
 use crate::keys::Entry;
+
+/// Users must have read new credentials before another key takes its turn.
+const SHORTEST_TURN: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
 pub(crate) struct ValidatedAccount {
@@ -20,8 +23,23 @@ pub(crate) struct ValidatedAccount {
     /// Imports without the exporter's key, and where that is known from.
     pub(crate) imports: Vec<(jwt::Import, Exporter)>,
     pub(crate) policies: Policies,
+    /// Keys that sign its users in place of its own.
+    pub(crate) signing: Option<Signing>,
     /// Where its seed is.
     pub(crate) key: Entry,
+}
+
+/// Keys that sign an account's users; whether they take turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Signing {
+    pub(crate) turns: Option<Turns>,
+}
+
+/// How long a key signs, and how long the one before it is still accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turns {
+    pub(crate) every_s: i64,
+    pub(crate) overlap_s: i64,
 }
 
 /// Who exports what an account imports.
@@ -49,6 +67,27 @@ pub(super) fn validate(account: &Account, to: References) -> Result<ValidatedAcc
         claims,
         imports: imports(&spec.imports, to.exporters)?,
         policies: spec.policies(),
+        signing: spec.signing_keys.as_ref().map(signing).transpose()?,
+    })
+}
+
+fn signing(keys: &SigningKeys) -> Result<Signing, Invalid> {
+    let Some(KeyRotation { every, overlap }) = &keys.rotation else {
+        return Ok(Signing { turns: None });
+    };
+    if *every < SHORTEST_TURN {
+        let message = format!("must be at least {SHORTEST_TURN}");
+        return Err(invalid("signingKeys.rotation.every", message));
+    }
+    if overlap > every {
+        let message = format!("must be at most every, {every}, or keys pile up");
+        return Err(invalid("signingKeys.rotation.overlap", message));
+    }
+    Ok(Signing {
+        turns: Some(Turns {
+            every_s: limit(Some(every.as_secs())),
+            overlap_s: limit(Some(overlap.as_secs())),
+        }),
     })
 }
 

@@ -2,6 +2,7 @@ use identity::nkey::{KeyPair, Kind};
 
 use super::*;
 use crate::dereference::{AccountPlace, Place, References};
+use crate::identities::signing::Ring;
 use crate::validate::{Validated, validate};
 
 const NOW_S: i64 = 1_800_000_000;
@@ -29,15 +30,28 @@ fn user(spec: &str) -> ValidatedUser {
     }
 }
 
-fn account(number: u8) -> KeyPair {
+fn key(number: u8) -> KeyPair {
     KeyPair::from_entropy(Kind::Account, [number; 32])
+}
+
+/// An account whose own key signs.
+fn account(number: u8) -> UserSigner {
+    UserSigner {
+        account: key(number).public_key(),
+        key: key(number),
+        others: Ring::default(),
+    }
 }
 
 /// Credentials as they were issued at this time.
 fn issued(wanted: &ValidatedUser, at_s: i64) -> Creds {
+    issued_by(&account(1), wanted, at_s)
+}
+
+fn issued_by(signer: &UserSigner, wanted: &ValidatedUser, at_s: i64) -> Creds {
     let key = KeyPair::from_entropy(Kind::User, [9; 32]);
-    let claims = claims_of(wanted, &key, at_s);
-    let jwt = claims.encode(&account(1), at_s).expect("it encodes");
+    let claims = claims_of(wanted, signer, &key, at_s);
+    let jwt = claims.encode(&signer.key, at_s).expect("it encodes");
     Creds { jwt, key }
 }
 
@@ -60,6 +74,32 @@ fn credentials_are_kept_while_they_are_right() {
         judge_at(&changed, &kept, NOW_S),
         Judgement::Issue(Action::Updated)
     );
+}
+
+#[test]
+fn credentials_follow_the_key_that_signs() {
+    let wanted = user("permissions: {publish: {allow: [a]}}");
+    let own = issued(&wanted, NOW_S);
+    let signs = |number: u8| UserSigner {
+        key: key(number),
+        others: Ring::of([(key(2), 0), (key(3), 1)]),
+        ..account(1)
+    };
+    let judged = |signer: &UserSigner, kept: &Creds| judge(&wanted, signer, Some(kept), NOW_S);
+    let renewed = Judgement::Issue(Action::Renewed);
+    assert_eq!(judged(&signs(2), &own), renewed);
+    let first = issued_by(&signs(2), &wanted, NOW_S);
+    let claims = UserClaims::decode(&first.jwt).expect("claims");
+    assert_eq!(claims.body.issuer_account, key(1).public_key());
+    assert_eq!(judged(&signs(2), &first), Judgement::Valid);
+    assert_eq!(judged(&signs(3), &first), renewed);
+    let strange = issued(&wanted, NOW_S);
+    let stranger = UserSigner {
+        account: key(7).public_key(),
+        ..signs(3)
+    };
+    let corrected = Judgement::Issue(Action::Corrected);
+    assert_eq!(judged(&stranger, &strange), corrected);
 }
 
 #[test]
