@@ -16,7 +16,7 @@ pub use pods::{
 };
 pub use settings::{
     ClientListener, ClientTls, JetStream, JetStreamCeilings, Limits, Listeners, LogLevel,
-    RouteListener, RouteTls, ServerTags,
+    RouteListener, RouteTls, ServerTags, WebSocketListener,
 };
 pub use status::{
     CONFIG_APPLIED, CertificateStatus, ClusterStatus, Endpoints, Member, QUORUM_HEALTHY, RESIZING,

@@ -232,14 +232,15 @@ impl Pass<'_> {
     ) -> Result<BTreeSet<String>, Error> {
         let mut unreloaded = BTreeSet::new();
         for server in servers {
+            let hash = hashes.get(&server.name).map(String::as_str);
+            let hash = hash.unwrap_or_default();
             match config_sync::sync(server, self.now) {
                 Sync::Nothing => {}
                 Sync::UpdateFiles => {
-                    let hash = hashes.get(&server.name).cloned().unwrap_or_default();
-                    acts.update_files(server, &hash, self.now).await?;
+                    acts.update_files(server, hash, self.now).await?;
                 }
                 Sync::Reload { id } => {
-                    if !acts.reload(server, &id).await {
+                    if !acts.reload(server, &id, hash).await? {
                         unreloaded.insert(server.name.clone());
                     }
                 }

@@ -83,6 +83,9 @@ pub struct Listeners {
     pub client: ClientListener,
     /// Other servers of the cluster, on port 6222.
     pub cluster: RouteListener,
+    /// Clients that speak WebSocket, such as browsers, on port 8080. Default: none are accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<WebSocketListener>,
 }
 
 /// The clients' listener.
@@ -96,6 +99,30 @@ pub struct ClientListener {
     /// which can not use them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_advertise: bool,
+}
+
+/// The listener for clients that speak WebSocket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct WebSocketListener {
+    /// Encrypts connections. Default: they are not encrypted, for an Ingress or a gateway that does
+    /// so itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClientTls>,
+    /// Origins of the pages that may connect, such as `https://shop.example`. Default: all, as far as
+    /// `sameOrigin` does not forbid it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(length(max = 256), regex(pattern = r#"^https?://[^\s"\\/]+$"#))
+    )]
+    pub allowed_origins: Vec<String>,
+    /// Whether pages may connect only to the host that they came from.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub same_origin: bool,
+    /// Whether messages are compressed for clients that ask for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub compression: bool,
 }
 
 /// Certificates for clients.

@@ -90,6 +90,9 @@ pub struct Member {
 pub struct Endpoints {
     /// For clients inside Kubernetes.
     pub client: String,
+    /// For clients that speak WebSocket, if they are accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<String>,
 }
 
 /// A certificate in use.

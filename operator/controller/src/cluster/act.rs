@@ -84,10 +84,15 @@ impl<'a> Acts<'a> {
         hash: &str,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let patch = json!({ "metadata": { "annotations": {
+        let asked = json!({
             names::CONFIG_ANNOTATION: hash,
             names::CONFIG_SINCE_ANNOTATION: now.to_string(),
-        } } });
+        });
+        self.annotate(server, &asked).await
+    }
+
+    async fn annotate(&self, server: &Server, annotations: &Value) -> Result<(), Error> {
+        let patch = json!({ "metadata": { "annotations": annotations } });
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
@@ -105,18 +110,20 @@ impl<'a> Acts<'a> {
     }
 
     /// Asks a server to read its configuration; whether that may still help.
-    pub async fn reload(&self, server: &Server, id: &str) -> bool {
+    pub async fn reload(&self, server: &Server, id: &str, hash: &str) -> Result<bool, Error> {
         let subject = format!("$SYS.REQ.SERVER.{id}.RELOAD");
         match self.ask(&subject, &Value::Null).await {
-            Ok(()) => true,
+            Ok(()) => Ok(true),
             Err(error @ RequestError::Refused { .. }) => {
+                let refused = json!({ names::CONFIG_REFUSED_ANNOTATION: hash });
+                self.annotate(server, &refused).await?;
                 let note = format!("server {} needs a restart: {error}", server.name);
                 self.event(EventType::Normal, "ReloadRefused", &note).await;
-                false
+                Ok(false)
             }
             Err(error) => {
                 tracing::debug!(server = server.name, %error, "reload");
-                true
+                Ok(true)
             }
         }
     }

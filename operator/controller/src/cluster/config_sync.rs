@@ -33,6 +33,7 @@ pub fn sync(server: &Server, now: Timestamp) -> Sync {
         (ConfigState::Stale { asked: Some(since) }, _) if now.duration_since(*since) > DEADLINE => {
             Sync::Restart
         }
+        (ConfigState::Refused, _) => Sync::Restart,
         (ConfigState::Stale { asked: Some(_) }, Some(id)) => Sync::Reload { id: id.clone() },
         _ => Sync::Nothing,
     }
@@ -62,6 +63,7 @@ mod tests {
         assert_eq!(sync(&recently, now), Sync::Reload { id: "N1".into() });
         let long_ago = stale(Some(now - SignedDuration::from_secs(181)));
         assert_eq!(sync(&long_ago, now), Sync::Restart);
+        assert_eq!(sync(&server(ConfigState::Refused), now), Sync::Restart);
         let stopping = Server {
             pod: PodState::Stopping,
             ..stale(None)

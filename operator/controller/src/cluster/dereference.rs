@@ -150,7 +150,11 @@ async fn certificates(
     let listeners = &cluster.spec.listeners;
     let clients = listeners.client.tls.as_ref().map(|tls| &tls.secret_name);
     let routes = listeners.cluster.tls.as_ref().map(|tls| &tls.secret_name);
-    let wanted: BTreeSet<&String> = clients.into_iter().chain(routes).collect();
+    let websocket = listeners.websocket.as_ref();
+    let websocket = websocket.and_then(|websocket| websocket.tls.as_ref());
+    let websocket = websocket.map(|tls| &tls.secret_name);
+    let wanted = clients.into_iter().chain(routes).chain(websocket);
+    let wanted: BTreeSet<&String> = wanted.collect();
     let mut found = BTreeMap::new();
     for name in wanted {
         let secret = api.get_opt(name).await.map_err(|source| Error::Read {

@@ -56,6 +56,8 @@ pub enum ConfigState {
         /// Since when it is asked to read this configuration.
         asked: Option<Timestamp>,
     },
+    /// Stale, and only a restart brings it there.
+    Refused,
 }
 
 /// All servers that should exist now.
@@ -78,6 +80,9 @@ pub fn assess(
             let hash = config_hashes.get(&name);
             let config = match (answers.and_then(|answers| answers.config.as_ref()), hash) {
                 (Some(config), Some(hash)) if config == hash => ConfigState::Current,
+                (Some(_), Some(hash)) if pod.is_some_and(|pod| has_refused(pod, hash)) => {
+                    ConfigState::Refused
+                }
                 (Some(_), Some(hash)) => ConfigState::Stale {
                     asked: pod.and_then(|pod| asked(pod, hash)),
                 },
@@ -141,6 +146,11 @@ fn is_outdated(pod: &Pod, set: &StatefulSet) -> bool {
     revision.is_some()
         && status.update_revision.is_some()
         && revision != status.update_revision.as_ref()
+}
+
+fn has_refused(pod: &Pod, hash: &str) -> bool {
+    let refused = pod.annotations().get(names::CONFIG_REFUSED_ANNOTATION);
+    refused.is_some_and(|refused| refused == hash)
 }
 
 /// Since when the pod is asked to read the configuration with this hash.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 pub const CLIENT_PORT: i32 = 4222;
 pub const CLUSTER_PORT: i32 = 6222;
 pub const MONITOR_PORT: i32 = 8222;
+pub const WEBSOCKET_PORT: i32 = 8080;
 
 pub const CLUSTER_LABEL: &str = "weir.dev/cluster";
 pub const POOL_LABEL: &str = "weir.dev/pool";
@@ -13,6 +14,8 @@ pub const DEFAULT_POOL: &str = "default";
 /// kubelet look at the pod's volumes at once.
 pub const CONFIG_ANNOTATION: &str = "weir.dev/config";
 pub const CONFIG_SINCE_ANNOTATION: &str = "weir.dev/config-since";
+/// On pods: the configuration that the running server refused, so that it is not asked again and again.
+pub const CONFIG_REFUSED_ANNOTATION: &str = "weir.dev/config-refused";
 /// What the configuration is called in a server's metadata.
 pub const CONFIG_METADATA: &str = "weir_config";
 
@@ -22,6 +25,7 @@ pub const DATA_PATH: &str = "/data";
 pub const CONFIG_PATH: &str = "/etc/weir/config";
 pub const CLIENT_TLS_PATH: &str = "/etc/weir/tls/client";
 pub const ROUTE_TLS_PATH: &str = "/etc/weir/tls/cluster";
+pub const WEBSOCKET_TLS_PATH: &str = "/etc/weir/tls/websocket";
 
 /// Labels of everything that belongs to a cluster.
 pub fn labels(cluster: &str) -> BTreeMap<String, String> {

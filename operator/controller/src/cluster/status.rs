@@ -70,6 +70,7 @@ pub fn compute(cluster: &Cluster, situation: &Situation<'_>, now: Timestamp) -> 
             .collect(),
         endpoints: Some(Endpoints {
             client: valid.client_url(),
+            websocket: valid.websocket_url(),
         }),
         certificates: certificates(situation),
         config_hash: situation.config_hash.clone(),

@@ -28,6 +28,7 @@ pub struct ValidCluster {
     /// For clients; with the certificates' Secret.
     pub client_tls: Option<TlsSecret>,
     pub route_tls: Option<TlsSecret>,
+    pub websocket_tls: Option<TlsSecret>,
     /// StatefulSets of pools that are gone, without servers.
     pub leftover: Vec<String>,
     /// What is said about all servers alike.
@@ -108,6 +109,18 @@ pub fn validate(
         .as_ref()
         .map(|tls| certificates(found, &tls.secret_name, "listeners.cluster.tls", true))
         .transpose()?;
+    let websocket = spec.listeners.websocket.as_ref();
+    let websocket_tls = websocket
+        .and_then(|websocket| websocket.tls.as_ref())
+        .map(|tls| {
+            certificates(
+                found,
+                &tls.secret_name,
+                "listeners.websocket.tls",
+                tls.verify,
+            )
+        })
+        .transpose()?;
     let pools = pools(spec, &name, found)?;
     Ok(ValidCluster {
         namespace: cluster.namespace().unwrap_or_default(),
@@ -121,6 +134,7 @@ pub fn validate(
         bootstrap: found.bootstrap.clone(),
         client_tls,
         route_tls,
+        websocket_tls,
         spec: spec.clone(),
         node_labels: found.labels_by_server(),
         name,
@@ -275,5 +289,19 @@ impl ValidCluster {
         };
         let (name, namespace) = (&self.name, &self.namespace);
         format!("{scheme}://{name}.{namespace}.svc:{}", names::CLIENT_PORT)
+    }
+
+    /// Where clients that speak WebSocket connect, if they may.
+    pub fn websocket_url(&self) -> Option<String> {
+        self.spec.listeners.websocket.as_ref()?;
+        let scheme = match self.websocket_tls {
+            Some(_) => "wss",
+            None => "ws",
+        };
+        let (name, namespace) = (&self.name, &self.namespace);
+        Some(format!(
+            "{scheme}://{name}.{namespace}.svc:{}",
+            names::WEBSOCKET_PORT
+        ))
     }
 }

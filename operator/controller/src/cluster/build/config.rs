@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use api::cluster::LogLevel;
+use api::cluster::{ClientTls, LogLevel};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use sha2::{Digest, Sha256};
@@ -65,10 +65,12 @@ pub fn secret(cluster: &ValidCluster, configs: &BTreeMap<String, Config>) -> Sec
 fn hash(text: &str, cluster: &ValidCluster) -> String {
     let mut hasher = Sha256::new();
     hasher.update(text);
-    for tls in [&cluster.client_tls, &cluster.route_tls]
-        .into_iter()
-        .flatten()
-    {
+    let certificates = [
+        &cluster.client_tls,
+        &cluster.route_tls,
+        &cluster.websocket_tls,
+    ];
+    for tls in certificates.into_iter().flatten() {
         hasher.update(&tls.hash);
     }
     let digest = hasher.finalize();
@@ -108,16 +110,10 @@ fn write(
     write_trust(out, cluster)?;
     write_limits(out, cluster)?;
     if let Some(tls) = &spec.listeners.client.tls {
-        let authority = match tls.verify {
-            true => format!(
-                ", ca_file: \"{}/ca.crt\", verify: true",
-                names::CLIENT_TLS_PATH
-            ),
-            false => String::new(),
-        };
-        let pair = certificate(names::CLIENT_TLS_PATH);
-        writeln!(out, "tls {{ {pair}{authority} }}")?;
+        let certificates = client_certificates(tls, names::CLIENT_TLS_PATH);
+        writeln!(out, "tls {{ {certificates} }}")?;
     }
+    write_websocket(out, cluster, &host)?;
     write_jetstream(out, cluster, pool)?;
     writeln!(out, "cluster {{")?;
     writeln!(out, "  name: {}", quoted(&cluster.name))?;
@@ -175,6 +171,39 @@ fn write_limits(out: &mut String, cluster: &ValidCluster) -> fmt::Result {
     Ok(())
 }
 
+fn write_websocket(out: &mut String, cluster: &ValidCluster, host: &str) -> fmt::Result {
+    let Some(websocket) = &cluster.spec.listeners.websocket else {
+        return Ok(());
+    };
+    let port = names::WEBSOCKET_PORT;
+    writeln!(out, "websocket {{")?;
+    writeln!(out, "  listen: \"0.0.0.0:{port}\"")?;
+    writeln!(out, "  advertise: {}", quoted(&format!("{host}:{port}")))?;
+    match &websocket.tls {
+        Some(tls) => writeln!(
+            out,
+            "  tls {{ {} }}",
+            client_certificates(tls, names::WEBSOCKET_TLS_PATH)
+        )?,
+        None => writeln!(out, "  no_tls: true")?,
+    }
+    if !websocket.allowed_origins.is_empty() {
+        let origins: Vec<String> = websocket
+            .allowed_origins
+            .iter()
+            .map(|origin| quoted(origin))
+            .collect();
+        writeln!(out, "  allowed_origins: [{}]", origins.join(", "))?;
+    }
+    if websocket.same_origin {
+        writeln!(out, "  same_origin: true")?;
+    }
+    if websocket.compression {
+        writeln!(out, "  compression: true")?;
+    }
+    writeln!(out, "}}")
+}
+
 fn write_jetstream(out: &mut String, cluster: &ValidCluster, pool: &ValidPool) -> fmt::Result {
     let jetstream = &cluster.spec.jetstream;
     // The rest is for logs of groups, which are not counted as data of streams.
@@ -214,6 +243,14 @@ fn write_jetstream(out: &mut String, cluster: &ValidCluster, pool: &ValidPool) -
         writeln!(out, "  }}")?;
     }
     writeln!(out, "}}")
+}
+
+fn client_certificates(tls: &ClientTls, path: &str) -> String {
+    let pair = certificate(path);
+    match tls.verify {
+        true => format!("{pair}, ca_file: \"{path}/ca.crt\", verify: true"),
+        false => pair,
+    }
 }
 
 fn certificate(path: &str) -> String {

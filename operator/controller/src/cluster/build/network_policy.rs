@@ -33,16 +33,20 @@ pub fn network_policy(cluster: &ValidCluster) -> NetworkPolicy {
         pod_selector: Some(selects(names::selector(&cluster.name))),
         ..NetworkPolicyPeer::default()
     };
+    let mut rules = vec![
+        rule(names::CLIENT_PORT, clients.clone()),
+        rule(names::CLUSTER_PORT, Some(vec![own])),
+        rule(names::MONITOR_PORT, Some(monitors)),
+    ];
+    if cluster.spec.listeners.websocket.is_some() {
+        rules.push(rule(names::WEBSOCKET_PORT, clients));
+    }
     NetworkPolicy {
         metadata: metadata::owned(cluster, &cluster.name),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(selects(names::selector(&cluster.name))),
             policy_types: Some(vec!["Ingress".to_owned()]),
-            ingress: Some(vec![
-                rule(names::CLIENT_PORT, clients),
-                rule(names::CLUSTER_PORT, Some(vec![own])),
-                rule(names::MONITOR_PORT, Some(monitors)),
-            ]),
+            ingress: Some(rules),
             ..NetworkPolicySpec::default()
         }),
     }

@@ -9,12 +9,16 @@ use super::metadata;
 
 /// Leads clients to any server that is ready.
 pub fn client(cluster: &ValidCluster) -> Service {
+    let mut ports = vec![port("client", names::CLIENT_PORT)];
+    if cluster.spec.listeners.websocket.is_some() {
+        ports.push(port("websocket", names::WEBSOCKET_PORT));
+    }
     Service {
         metadata: metadata::owned(cluster, &cluster.name),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
             selector: Some(names::selector(&cluster.name)),
-            ports: Some(vec![port("client", names::CLIENT_PORT)]),
+            ports: Some(ports),
             ..ServiceSpec::default()
         }),
         ..Service::default()

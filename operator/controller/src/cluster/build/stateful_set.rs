@@ -177,11 +177,7 @@ fn container(cluster: &ValidCluster, pool: &ValidPool) -> Container {
             }),
             ..EnvVar::default()
         }]),
-        ports: Some(vec![
-            port("client", names::CLIENT_PORT),
-            port("cluster", names::CLUSTER_PORT),
-            port("monitor", names::MONITOR_PORT),
-        ]),
+        ports: Some(ports(cluster)),
         resources: Some(pool.resources.clone()),
         // Reading the log after a crash takes its time: half an hour. Then the server answers.
         startup_probe: Some(probe("/healthz?js-enabled-only=true", 2, 900)),
@@ -228,6 +224,18 @@ fn probe(path: &str, period_s: i32, failures: i32) -> Probe {
     }
 }
 
+fn ports(cluster: &ValidCluster) -> Vec<ContainerPort> {
+    let mut ports = vec![
+        port("client", names::CLIENT_PORT),
+        port("cluster", names::CLUSTER_PORT),
+        port("monitor", names::MONITOR_PORT),
+    ];
+    if cluster.spec.listeners.websocket.is_some() {
+        ports.push(port("websocket", names::WEBSOCKET_PORT));
+    }
+    ports
+}
+
 fn port(name: &str, number: i32) -> ContainerPort {
     ContainerPort {
         name: Some(name.to_owned()),
@@ -245,6 +253,11 @@ fn secrets(cluster: &ValidCluster) -> Vec<(&'static str, String, &'static str)> 
     let mut all = vec![("config", config, names::CONFIG_PATH)];
     all.extend(client.map(|tls| ("client-tls", tls.name.clone(), names::CLIENT_TLS_PATH)));
     all.extend(routes.map(|tls| ("cluster-tls", tls.name.clone(), names::ROUTE_TLS_PATH)));
+    let websocket = cluster.websocket_tls.as_ref();
+    all.extend(websocket.map(|tls| {
+        let name = tls.name.clone();
+        ("websocket-tls", name, names::WEBSOCKET_TLS_PATH)
+    }));
     all
 }
 

@@ -53,7 +53,7 @@ pub fn found() -> Found {
     Found {
         bootstrap: roots.bootstrap(0).expect("it signs"),
         roots,
-        tls: BTreeMap::from([tls("shop-client"), tls("shop-routes")]),
+        tls: BTreeMap::from(["shop-client", "shop-routes", "shop-websocket"].map(tls)),
         stateful_sets: BTreeMap::new(),
         pods: BTreeMap::new(),
         claims: BTreeMap::new(),
@@ -94,7 +94,11 @@ fn options(secret: &Secret, server: &str) -> Options {
 
 /// Whether the file is one of a Secret with certificates.
 fn is_mounted(path: &Path) -> bool {
-    let folders = [names::CLIENT_TLS_PATH, names::ROUTE_TLS_PATH];
+    let folders = [
+        names::CLIENT_TLS_PATH,
+        names::ROUTE_TLS_PATH,
+        names::WEBSOCKET_TLS_PATH,
+    ];
     folders.iter().any(|folder| path.starts_with(folder))
 }
 
@@ -178,6 +182,11 @@ fn the_broker_reads_what_is_meant() {
     );
     let tls = options.tls.expect("clients use TLS");
     assert!(tls.verify && tls.ca_file.is_some());
+    let websocket = &options.websocket;
+    assert_eq!(websocket.port, Some(Port::Fixed(8080)));
+    assert!(websocket.tls.as_ref().is_some_and(|tls| !tls.verify));
+    assert_eq!(websocket.allowed_origins, ["https://shop.example"]);
+    assert!(websocket.same_origin && websocket.compression && !websocket.no_tls);
     let jetstream = &options.jetstream;
     assert!(jetstream.enabled);
     assert_eq!(jetstream.store_dir.as_deref(), Some(Path::new("/data")));
@@ -201,6 +210,24 @@ fn the_broker_reads_what_is_meant() {
         built.config_hashes.get("shop-fast-0")
     );
     assert!(options.unserved.is_empty() && options.warnings.is_empty());
+}
+
+#[test]
+fn websocket_clients_are_served_without_encryption_only_if_they_are_asked_for() {
+    let mut cluster = valid("minimal");
+    assert_eq!(cluster.websocket_url(), None);
+    let service = |built: &Built| {
+        let spec = built.objects.client_service.spec.clone();
+        spec.and_then(|spec| spec.ports).unwrap_or_default().len()
+    };
+    assert_eq!(service(&build(&cluster, &Sizes::new())), 1);
+    cluster.spec.listeners.websocket = Some(Default::default());
+    let built = build(&cluster, &Sizes::new());
+    assert_eq!(service(&built), 2);
+    let websocket = options(&built.objects.config, "shop-0").websocket;
+    assert!(websocket.no_tls && websocket.port == Some(Port::Fixed(8080)));
+    let url = "ws://shop.default.svc:8080";
+    assert_eq!(cluster.websocket_url().as_deref(), Some(url));
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn cluster(replicas: u16) -> ValidCluster {
         },
         client_tls: None,
         route_tls: None,
+        websocket_tls: None,
         leftover: Vec::new(),
         spec: Default::default(),
         node_labels: BTreeMap::new(),

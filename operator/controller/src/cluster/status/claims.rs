@@ -187,10 +187,12 @@ fn resizing(situation: &Situation<'_>) -> Claim {
 }
 
 fn config(situation: &Situation<'_>) -> Claim {
-    let stale = situation
-        .servers
-        .iter()
-        .find(|server| matches!(server.config, ConfigState::Stale { .. }));
+    let stale = situation.servers.iter().find(|server| {
+        matches!(
+            server.config,
+            ConfigState::Stale { .. } | ConfigState::Refused
+        )
+    });
     if let Some(server) = stale {
         let message = format!("server {} has still to read its configuration", server.name);
         return Claim::new(CONFIG_APPLIED, false, "Reloading", message);
