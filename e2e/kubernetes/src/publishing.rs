@@ -1,16 +1,18 @@
 //! The client that publishes all the time, and what it is owed.
 
 use std::collections::BTreeMap;
+use std::future::Ready;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use async_nats::jetstream;
+use async_nats::{Event, jetstream};
 use e2e::{Ledger, Load};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::{Api, Client};
+use time::OffsetDateTime;
 
 /// Between two publishes.
 const EVERY: Duration = Duration::from_millis(10);
@@ -23,6 +25,7 @@ const AUTHORITY: &str = "ca.crt";
 
 /// Publishing to one stream.
 pub struct Publishing {
+    client: async_nats::Client,
     context: jetstream::Context,
     stream: String,
     ledger: Ledger,
@@ -31,10 +34,11 @@ pub struct Publishing {
 
 impl Publishing {
     pub async fn start(
-        context: jetstream::Context,
+        client: async_nats::Client,
         stream: &str,
         subject: &str,
     ) -> anyhow::Result<Publishing> {
+        let context = jetstream::new(client.clone());
         let found = context.get_stream(stream).await?;
         let messages = found.cached_info().state.messages;
         ensure!(
@@ -45,6 +49,7 @@ impl Publishing {
         let load = ledger.steady_load(context.clone(), subject, EVERY);
         ledger.grows(GOES_ON).await;
         Ok(Publishing {
+            client,
             context,
             stream: stream.to_owned(),
             ledger,
@@ -54,6 +59,11 @@ impl Publishing {
 
     pub fn context(&self) -> &jetstream::Context {
         &self.context
+    }
+
+    /// The broker that it is connected to.
+    pub fn server(&self) -> String {
+        self.client.server_info().server_name
     }
 
     /// Waits until publishing goes on; the longest pause since the last call.
@@ -101,6 +111,16 @@ fn credentials_in(data: &Entries) -> anyhow::Result<&str> {
     Ok(std::str::from_utf8(&credentials.0)?)
 }
 
+/// Says when something happens to a client's connection: pauses are explained by that.
+fn tell(user: &str) -> impl Fn(Event) -> Ready<()> + Send + Sync + 'static {
+    let user = user.to_owned();
+    move |event| {
+        let (hour, minute, second) = OffsetDateTime::now_utc().to_hms();
+        println!("      {hour:02}:{minute:02}:{second:02} client {user}: {event}");
+        std::future::ready(())
+    }
+}
+
 /// Connects as a User does: with what its Secret holds, through the client Service.
 pub async fn connect(
     client: &Client,
@@ -115,9 +135,7 @@ pub async fn connect(
         .ignore_discovered_servers()
         .connection_timeout(Duration::from_secs(1))
         .ping_interval(Duration::from_secs(1))
-        .event_callback(async |event| {
-            eprintln!("{:?} client: {event}", std::time::SystemTime::now())
-        })
+        .event_callback(tell(secret))
         .reconnect_delay_callback(|_| Duration::from_millis(50));
     // Read when it connects.
     let mut file = tempfile::NamedTempFile::new()?;

@@ -139,11 +139,11 @@ pub async fn apply(world: &mut World) -> anyhow::Result<Outcome> {
         all_ready(&world.objects(kind)).await?;
     }
     let client = world.connect("clerk").await?;
-    let context = async_nats::jetstream::new(client);
+    let context = async_nats::jetstream::new(client.clone());
     let info = context.get_stream(STREAM_NAME).await?.cached_info().clone();
     let peers = info.cluster.map_or(0, |cluster| cluster.replicas.len());
     ensure!(peers == 2, "{STREAM_NAME} has {peers} followers");
-    world.publish(Publishing::start(context, STREAM_NAME, SUBJECT).await?);
+    world.publish(Publishing::start(client, STREAM_NAME, SUBJECT).await?);
     Ok(Outcome::Passed(format!(
         "brokers and all that examples/orders.yaml asks for are ready; a client publishes to {SUBJECT}"
     )))
