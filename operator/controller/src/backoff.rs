@@ -7,8 +7,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 const FIRST: Duration = Duration::from_secs(1);
-/// No resource waits longer: what was wrong outside may have healed without a sign.
-const LONGEST: Duration = Duration::from_secs(300);
+/// No resource waits longer, as one that is well does not either: what was wrong outside may have healed
+/// without a sign.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Failures in a row of each resource that failed. As large as the number of those.
 pub struct Backoff<Key> {
@@ -46,7 +47,7 @@ mod tests {
     fn waits_double_up_to_a_limit_and_start_again_after_success() {
         let backoff = Backoff::default();
         let waits: Vec<u64> = (0..10).map(|_| backoff.failed("a").as_secs()).collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
         assert_eq!(backoff.failed("b").as_secs(), 1);
         for _ in 0..100 {
             assert_eq!(backoff.failed("a"), LONGEST);

@@ -21,6 +21,8 @@ use crate::environment::Environment;
 use pool::Pool;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A server whose node is lost says nothing. It is left after three of these.
+const PING_EVERY: Duration = Duration::from_secs(5);
 /// Connections are idle most of the time, and reconnect as long as they are kept.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(5);
 /// Tokens are made anew for every connection, so they need not live long.
@@ -89,6 +91,7 @@ impl Servers {
         options
             .name("weir reconcile")
             .connection_timeout(CONNECT_TIMEOUT)
+            .ping_interval(PING_EVERY)
             .reconnect_delay_callback(|attempts| {
                 let delay = Duration::from_millis(100).saturating_mul(attempts.min(50) as u32);
                 delay.min(RECONNECT_DELAY_MAX)
