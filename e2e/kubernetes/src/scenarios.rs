@@ -12,6 +12,7 @@ mod tls;
 mod topology;
 mod uninstall;
 
+pub use credentials::Issued;
 use futures::future::LocalBoxFuture;
 
 use crate::world::World;

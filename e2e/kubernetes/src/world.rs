@@ -13,6 +13,7 @@ use crate::evidence;
 use crate::objects::{self, Kind, Objects, SOON};
 use crate::programs::{kubectl, run};
 use crate::publishing::{self, Publishing};
+use crate::scenarios::Issued;
 
 /// Where the operator is installed, and under which name.
 pub const SYSTEM: &str = "weir-system";
@@ -32,8 +33,8 @@ pub struct World {
     nodes: Option<PathBuf>,
     evidence: PathBuf,
     publishing: Option<Publishing>,
-    /// Those that a scenario issued, for the one that sees their end.
-    credentials: Option<String>,
+    /// Credentials that a scenario issued, for the one that sees their end.
+    issued: Option<Issued>,
 }
 
 impl World {
@@ -51,7 +52,7 @@ impl World {
             nodes: options.nodes.clone(),
             evidence: options.evidence.clone(),
             publishing: None,
-            credentials: None,
+            issued: None,
         })
     }
 
@@ -148,12 +149,12 @@ impl World {
         self.publishing.take().context("nobody publishes")
     }
 
-    pub fn remember_credentials(&mut self, credentials: String) {
-        self.credentials = Some(credentials);
+    pub fn remember_issued(&mut self, issued: Issued) {
+        self.issued = Some(issued);
     }
 
-    pub fn take_credentials(&mut self) -> Option<String> {
-        self.credentials.take()
+    pub fn take_issued(&mut self) -> Option<Issued> {
+        self.issued.take()
     }
 
     /// `up`, `down`, `cut` or `mend` for a node; `None` where nodes cannot be switched from here.

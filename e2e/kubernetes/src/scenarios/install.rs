@@ -6,7 +6,9 @@ use anyhow::{Context as _, ensure};
 use serde_json::json;
 
 use super::Outcome;
-use crate::objects::{ACCOUNT, CLUSTER, CONSUMER, KV_BUCKET, LATER, Objects, SOON, STREAM, USER};
+use crate::objects::{
+    ACCOUNT, CLUSTER, CONSUMER, KV_BUCKET, LATER, Objects, SOON, STREAM, USER, wait,
+};
 use crate::programs::{helm, kubectl};
 use crate::publishing::Publishing;
 use crate::world::{BROKERS, NAMESPACE, RELEASE, SYSTEM, World, identities, is_ready, name_of};
@@ -66,12 +68,17 @@ pub async fn upgrade(world: &mut World) -> anyhow::Result<Outcome> {
     let mut settings = vec!["--set", &namespaces];
     settings.extend(values.iter().flat_map(|value| ["--set", *value]));
     helm_install(world, &settings).await?;
-    let after = world.operators().await?;
-    let replaced = identities(&after);
-    ensure!(
-        replaced.len() == 3 && operators.keys().all(|name| !replaced.contains_key(name)),
-        "operators {operators:?} became {replaced:?}"
-    );
+    // Those before finish what they do.
+    let after = wait(SOON, "all replicas are other ones", async || {
+        let after = world.operators().await?;
+        let replaced = identities(&after);
+        ensure!(
+            replaced.len() == 3 && operators.keys().all(|name| !replaced.contains_key(name)),
+            "{operators:?} became {replaced:?}"
+        );
+        Ok(after)
+    });
+    let after = after.await;
     for pod in &after {
         let spec = pod.spec.as_ref();
         let arguments = spec.and_then(|spec| spec.containers.first()?.args.clone());
@@ -95,7 +102,7 @@ pub async fn upgrade(world: &mut World) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!(
         "other values replaced the operator's {} replicas by {}, which go on working; brokers stayed, longest pause {pause:.1?}",
         operators.len(),
-        replaced.len()
+        after.len()
     )))
 }
 

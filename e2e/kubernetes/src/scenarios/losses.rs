@@ -1,13 +1,20 @@
 //! A pod and a node are lost while a client publishes.
 
-use anyhow::Context as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::DeleteParams;
 
 use super::Outcome;
+use crate::machine;
 use crate::objects::{LATER, wait};
 use crate::world::{NAMESPACE, World, name_of, node_of};
+
+/// Nobody says that the node is lost: leases have to end, and a client that was connected to it has to
+/// miss answers, reach the Service's other brokers and publish again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 pub async fn pod_deleted(world: &mut World) -> anyhow::Result<Outcome> {
     let leader = leader(world).await?;
@@ -39,16 +46,23 @@ pub async fn node_lost(world: &mut World) -> anyhow::Result<Outcome> {
     let brokers = world.brokers().await?;
     let pod = brokers.iter().find(|pod| name_of(pod) == leader);
     let node = node_of(pod.context("the leader is no pod")?)?.to_owned();
+    let server = world.publishing()?.server();
     world.publishing()?.pause().await;
     world.switch_node("down", &node).await?;
     node_is(world, &node, false).await;
     let pause = world.publishing()?.pause().await;
+    let busy = machine::busy()?;
+    ensure!(
+        pause <= LONGEST_PAUSE || busy.is_too_much(),
+        "publishing through {server} paused for {pause:.1?} after {leader} was lost, {busy}"
+    );
     world.switch_node("up", &node).await?;
     node_is(world, &node, true).await;
     world.brokers_ready(brokers.len()).await;
     let after = world.publishing()?.pause().await;
     Ok(Outcome::Passed(format!(
-        "{node} with {leader}, the stream's leader, lost power; longest pause {pause:.1?}, when it came back {after:.1?}"
+        "{node} with {leader}, the stream's leader, lost power while a client published through {server}; \
+         longest pause {pause:.1?}, {busy}; when it came back {after:.1?}"
     )))
 }
 

@@ -1,13 +1,16 @@
 //! Prometheus sees brokers and operator, and the chart's alerts fire.
 
+use std::panic::AssertUnwindSafe;
+
 use anyhow::{Context as _, ensure};
 use async_nats::jetstream::{self, stream::Config};
+use futures::FutureExt as _;
 
 use super::Outcome;
 use crate::objects::{LATER, SOON, wait};
 use crate::programs::run;
 use crate::prometheus::{Prometheus, Target};
-use crate::world::{World, node_of};
+use crate::world::{World, name_of, node_of};
 
 const RULES: &str = "charts/weir/files/alerts.yaml";
 /// What the rules wait for and what is here instead, so that nobody has to wait for minutes, write
@@ -103,30 +106,44 @@ async fn store_nearly_full(world: &World, prometheus: &Prometheus) -> anyhow::Re
 
 /// First one node of three loses its network, so that its replica falls behind, then a second one.
 async fn replicas_lost(world: &World, prometheus: &Prometheus) -> anyhow::Result<()> {
-    let context = world.publishing()?.context().clone();
-    let info = context.get_stream("ORDERS").await?.cached_info().clone();
-    let leader = info.cluster.and_then(|cluster| cluster.leader);
-    let leader = leader.context("the stream has no leader")?;
     let brokers = world.brokers().await?;
-    let others = brokers
-        .iter()
-        .filter(|pod| crate::world::name_of(pod) != leader);
-    let nodes = others.map(node_of).collect::<anyhow::Result<Vec<_>>>()?;
-    let [first, second, ..] = nodes.as_slice() else {
-        anyhow::bail!("the followers run on {nodes:?}");
-    };
-    world.switch_node("cut", first).await?;
-    prometheus.fires("WeirReplicaLag", LATER).await;
-    world.switch_node("cut", second).await?;
-    prometheus.fires("WeirNoQuorum", LATER).await;
-    for node in [first, second] {
-        world.switch_node("mend", node).await?;
+    let cutting = AssertUnwindSafe(cut(world, prometheus)).catch_unwind();
+    let outcome = cutting.await;
+    // Whatever came of it, later scenarios have all nodes.
+    for pod in &brokers {
+        world.switch_node("mend", node_of(pod)?).await?;
     }
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     prometheus.rests("WeirNoQuorum", LATER).await;
     prometheus.rests("WeirReplicaLag", LATER).await;
     world.brokers_ready(brokers.len()).await;
     world.publishing()?.pause().await;
     Ok(())
+}
+
+async fn cut(world: &World, prometheus: &Prometheus) -> anyhow::Result<()> {
+    let mut nodes = followers(world).await?;
+    let first = nodes.pop().context("the stream has no follower")?;
+    world.switch_node("cut", &first).await?;
+    prometheus.fires("WeirReplicaLag", LATER).await;
+    // Another one may lead by now.
+    let mut nodes = followers(world).await?;
+    nodes.retain(|node| *node != first);
+    let second = nodes.pop().context("the stream has one follower only")?;
+    world.switch_node("cut", &second).await?;
+    prometheus.fires("WeirNoQuorum", LATER).await;
+    Ok(())
+}
+
+/// The nodes of the stream's followers.
+async fn followers(world: &World) -> anyhow::Result<Vec<String>> {
+    let context = world.publishing()?.context();
+    let info = context.get_stream("ORDERS").await?.cached_info().clone();
+    let leader = info.cluster.and_then(|cluster| cluster.leader);
+    let leader = leader.context("the stream has no leader")?;
+    let brokers = world.brokers().await?;
+    let others = brokers.iter().filter(|pod| name_of(pod) != leader);
+    others.map(|pod| Ok(node_of(pod)?.to_owned())).collect()
 }
 
 fn bytes_of_noise() -> Vec<u8> {

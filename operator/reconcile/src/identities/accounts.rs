@@ -61,6 +61,10 @@ async fn try_reconcile(
 ) -> Result<Reconciled, Error> {
     let lock = registry.locks.of(&wanted.id);
     let _alone = lock.lock().await;
+    if wanted.signing.is_some() && wanted.may_change(false) {
+        // Before there is a key of its own, so that this one never signs a user.
+        signing::keep(registry, &wanted.id, wanted.signing, None).await?;
+    }
     let Some(key) = key_for(registry, wanted).await? else {
         let message = "it does not exist, and managementPolicy Observe creates nothing";
         return Ok(Reconciled {
