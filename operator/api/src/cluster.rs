@@ -168,6 +168,41 @@ pub struct Update {
     /// A roll that makes no progress for this long is reported as stalled. It goes on by itself when
     /// what held it up is gone.
     pub progress_deadline: Duration,
+    /// When a roll may restart servers. Default: always. Configuration that needs no restart, and servers that are
+    /// down already, do not wait.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub maintenance_windows: Vec<MaintenanceWindow>,
+}
+
+/// A time of day at which servers may be restarted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MaintenanceWindow {
+    /// Days on which it begins. Default: every day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 7))]
+    pub days: Vec<Weekday>,
+    /// When it begins, in UTC, such as `22:30`.
+    #[schemars(
+        length(min = 5, max = 5),
+        regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
+    )]
+    pub start: String,
+    /// How long it lasts, at most `24h`.
+    pub duration: Duration,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Weekday {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
 }
 
 /// Who restarts servers.
@@ -206,6 +241,7 @@ impl Default for Update {
             strategy: UpdateStrategy::default(),
             require_quorum: true,
             progress_deadline: Duration::from_secs(600),
+            maintenance_windows: Vec::new(),
         }
     }
 }

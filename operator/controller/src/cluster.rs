@@ -18,6 +18,7 @@ mod config_sync;
 mod dereference;
 mod fleet;
 mod guard;
+mod maintenance;
 pub(crate) mod names;
 mod observe;
 mod pages;
@@ -52,7 +53,7 @@ use crate::stop::Stop;
 use act::Acts;
 use config_sync::Sync;
 use dereference::Found;
-use fleet::Server;
+use fleet::{PodState, Server};
 use observe::Observed;
 use roll::{Decision, Rules};
 use scale::{Next, Plan};
@@ -216,7 +217,8 @@ impl Pass<'_> {
             .iter()
             .any(|condition| condition.type_ == api::status::READY && condition.status == "True");
         report(self.cluster, self.context, status).await?;
-        let wait = match is_settled || valid.spec.hibernated {
+        let is_idle = valid.spec.hibernated || matches!(roll, Decision::Later { .. });
+        let wait = match is_settled || is_idle {
             true => SETTLED,
             false => WORKING,
         };
@@ -276,9 +278,15 @@ impl Pass<'_> {
                 why: "it leaves the cluster first".to_owned(),
             });
         }
-        if let Some(server) = servers.iter().find(|found| found.name == *server) {
-            acts.restart(server).await?;
+        let Some(server) = servers.iter().find(|found| found.name == *server) else {
+            return Ok(decision);
+        };
+        let is_time = maintenance::is_open(&self.valid.windows, self.now);
+        if !is_time && server.pod != PodState::Down {
+            let server = server.name.clone();
+            return Ok(Decision::Later { server });
         }
+        acts.restart(server).await?;
         Ok(decision)
     }
 }

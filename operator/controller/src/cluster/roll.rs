@@ -24,6 +24,10 @@ pub enum Decision {
     Restart {
         server: String,
     },
+    /// Not before the next maintenance window.
+    Later {
+        server: String,
+    },
 }
 
 /// How careful to be.

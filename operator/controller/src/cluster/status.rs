@@ -222,6 +222,13 @@ fn update(
     let former = before.update.as_ref();
     let goes_on = former.filter(|former| former.waiting.len() <= waiting.len());
     let since = goes_on.and_then(|former| former.last_progress_time.clone());
+    if let Decision::Later { .. } = situation.roll {
+        // The time until a window opens is no lack of progress.
+        return Some(UpdateStatus {
+            waiting,
+            last_progress_time: None,
+        });
+    }
     Some(UpdateStatus {
         waiting,
         last_progress_time: Some(since.unwrap_or(Time(now))),

@@ -11,6 +11,7 @@ use kube::{Resource, ResourceExt};
 use reconcile::Bootstrap;
 
 use super::dereference::{Found, TlsSecret};
+use super::maintenance::Window;
 use super::{names, quantity};
 
 /// More replicas than this in one cluster are a mistake.
@@ -29,6 +30,8 @@ pub struct ValidCluster {
     pub client_tls: Option<TlsSecret>,
     pub route_tls: Option<TlsSecret>,
     pub websocket_tls: Option<TlsSecret>,
+    /// When servers may be restarted; always if there are none.
+    pub windows: Vec<Window>,
     /// StatefulSets of pools that are gone, without servers.
     pub leftover: Vec<String>,
     /// What is said about all servers alike.
@@ -70,6 +73,10 @@ pub enum Invalid {
     NoAmount { field: String, value: String },
     #[error("the cluster would have {0} servers; {MAX_SERVERS} are the most")]
     TooMany(u16),
+    #[error(
+        "update.maintenanceWindows: {0} is no window; write a start such as 22:30 and a duration of at most 24h"
+    )]
+    NoWindow(String),
     #[error("two pools are called {0}; give each a name of its own")]
     SamePool(String),
     #[error(
@@ -84,7 +91,10 @@ impl Invalid {
         match self {
             Invalid::NoSecret { .. } => "SecretNotFound",
             Invalid::NoEntry { .. } => "SecretIncomplete",
-            Invalid::NoAmount { .. } | Invalid::TooMany(_) | Invalid::SamePool(_) => "InvalidSpec",
+            Invalid::NoAmount { .. }
+            | Invalid::NoWindow(_)
+            | Invalid::TooMany(_)
+            | Invalid::SamePool(_) => "InvalidSpec",
             Invalid::PoolInUse(_) => "PoolInUse",
         }
     }
@@ -135,10 +145,20 @@ pub fn validate(
         client_tls,
         route_tls,
         websocket_tls,
+        windows: windows(spec)?,
         spec: spec.clone(),
         node_labels: found.labels_by_server(),
         name,
     })
+}
+
+fn windows(spec: &ClusterSpec) -> Result<Vec<Window>, Invalid> {
+    let said = spec.update.maintenance_windows.iter();
+    said.map(|said| {
+        let window = Window::new(said);
+        window.ok_or_else(|| Invalid::NoWindow(format!("{} for {}", said.start, said.duration)))
+    })
+    .collect()
 }
 
 fn certificates(

@@ -332,6 +332,15 @@ fn what_is_missing_is_named() {
         amount.to_string().contains("resources.limits.memory"),
         "{amount}"
     );
+    let window = refused(&|cluster, _| {
+        let windows = &mut cluster.spec.update.maintenance_windows;
+        windows.push(api::cluster::MaintenanceWindow {
+            days: Vec::new(),
+            start: "22:30".to_owned(),
+            duration: api::Duration::from_secs(25 * 3600),
+        });
+    });
+    assert!(window.to_string().contains("22:30"), "{window}");
     let in_use = refused(&|_, found| {
         let set = built("minimal").objects.stateful_sets.remove(0);
         found.stateful_sets.insert("shop-old".to_owned(), set);

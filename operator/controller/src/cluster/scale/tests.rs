@@ -36,6 +36,7 @@ fn cluster(replicas: u16) -> ValidCluster {
         client_tls: None,
         route_tls: None,
         websocket_tls: None,
+        windows: Vec::new(),
         leftover: Vec::new(),
         spec: Default::default(),
         node_labels: BTreeMap::new(),

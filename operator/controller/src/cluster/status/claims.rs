@@ -143,6 +143,12 @@ fn upgrading(situation: &Situation<'_>) -> Claim {
             let message = format!("server {server} is restarted; to be restarted: {waiting}");
             Claim::new(UPGRADING, true, "Restarting", message)
         }
+        Decision::Later { server } => {
+            let message = format!(
+                "server {server} is restarted in the next maintenance window; to be restarted: {waiting}"
+            );
+            Claim::new(UPGRADING, true, "WaitingForWindow", message)
+        }
         Decision::Wait { server, why } => {
             let message = format!("waiting for server {server}: {why}; to be restarted: {waiting}");
             Claim::new(UPGRADING, true, "Restarting", message)
