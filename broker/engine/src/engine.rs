@@ -575,12 +575,19 @@ impl Shared {
         self.rejoins.load(Ordering::Relaxed)
     }
 
+    /// Whether a follower can hear the leader that it knows: who is left alone goes on knowing who led
+    /// last, itself included.
+    pub fn hears(&self, leader: NodeId) -> bool {
+        leader != self.env.node() && self.env.peers.is_online(leader)
+    }
+
     /// Who leads the meta group, if known.
     pub fn meta_leader(&self) -> Option<NodeId> {
         match *self.meta.role_changes().borrow() {
             Role::Leader { .. } => Some(self.env.node()),
             Role::Follower { leader } => {
-                leader.or_else(|| self.meta.group().and_then(|group| group.leader()))
+                let known = leader.or_else(|| self.meta.group().and_then(|group| group.leader()));
+                known.filter(|leader| !self.env.is_clustered() || self.hears(*leader))
             }
         }
     }

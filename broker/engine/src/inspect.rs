@@ -133,6 +133,11 @@ impl Engine {
         self.meta().read(|meta| meta.is_evacuating(here))
     }
 
+    /// Whether a replica that does not lead itself can hear the leader that it knows.
+    pub fn hears(&self, leader: NodeId) -> bool {
+        self.shared.hears(leader)
+    }
+
     /// Whether a route to the server is up.
     pub fn is_online(&self, node: NodeId) -> bool {
         self.env().peers.is_online(node)

@@ -126,8 +126,9 @@ fn fill_group(
 ) {
     let names = [account, stream];
     sheet.count(&RAFT_LEADER, &names, u64::from(leads));
-    // Of a leader that hears no majority nobody has anything.
-    let has_leader = group.leader().is_some() && group.hears_majority() != Some(false);
+    // Of a leader that hears no majority nobody has anything, nor of one that is gone.
+    let is_heard = |leader| leads || engine.hears(leader);
+    let has_leader = group.leader().is_some_and(is_heard) && group.hears_majority() != Some(false);
     sheet.count(&RAFT_HAS_LEADER, &names, u64::from(has_leader));
     sheet.count(&RAFT_TERM, &names, group.term());
     sheet.count(&RAFT_APPLIED, &names, group.applied_index());
