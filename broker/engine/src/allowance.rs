@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jetstream::StreamConfig;
 use jetstream::api::account::AccountLimits;
+use jetstream::config::Storage;
 
 use crate::peer::Usage;
 
@@ -40,33 +41,43 @@ impl Allowance {
         matches!(self, Allowance::Flat(_)) || one == other
     }
 
-    /// Bytes that a stream's `max_bytes` takes of its limit.
+    /// Bytes that a stream's `max_bytes` takes of its limit, every replica counted where the limit
+    /// counts them.
     pub fn reservation(&self, config: &StreamConfig) -> u64 {
-        let max_bytes = u64::try_from(config.max_bytes).unwrap_or(0);
         match self {
-            Allowance::Flat(_) => max_bytes.saturating_mul(replicas_of(config)),
-            Allowance::Tiered(_) => max_bytes,
+            Allowance::Flat(_) => max_bytes(config).saturating_mul(replicas_of(config)),
+            Allowance::Tiered(_) => max_bytes(config),
         }
     }
 
-    /// Whether the streams of this number of replicas have used up what they may: in memory, in
-    /// files.
-    pub fn is_used_up(&self, replicas: u64, used: &TierUsage) -> (bool, bool) {
+    /// What the streams of this number of replicas may still store, every replica counted; `None`
+    /// is no limit.
+    pub fn left(&self, replicas: u64, storage: Storage, used: &TierUsage) -> Option<i64> {
         let Some(limits) = self.of(replicas) else {
-            return (true, true);
+            return Some(0);
         };
         let (used, factor) = match self {
             Allowance::Flat(_) => (total(used), 1),
             Allowance::Tiered(_) => (used.get(&replicas).copied().unwrap_or_default(), replicas),
         };
-        let exceeds = |used: u64, limit: i64| {
-            u64::try_from(limit).is_ok_and(|limit| used >= limit.saturating_mul(factor))
+        let (used, limit) = match storage {
+            Storage::Memory => (used.memory_bytes, limits.max_memory),
+            Storage::File => (used.file_bytes, limits.max_storage),
         };
-        (
-            exceeds(used.memory_bytes, limits.max_memory),
-            exceeds(used.file_bytes, limits.max_storage),
-        )
+        let limit = u64::try_from(limit).ok()?.saturating_mul(factor);
+        let signed = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        Some(signed(limit) - signed(used))
     }
+
+    /// What tells limits of the account apart: the number of replicas where there are tiers.
+    pub fn tier(&self, replicas: u64) -> Option<u64> {
+        matches!(self, Allowance::Tiered(_)).then_some(replicas)
+    }
+}
+
+/// Bytes that one replica of a stream may grow to; zero if that is not said.
+pub fn max_bytes(config: &StreamConfig) -> u64 {
+    u64::try_from(config.max_bytes).unwrap_or(0)
 }
 
 /// The number of replicas that a stream is to have.
@@ -111,22 +122,21 @@ mod tests {
     fn flat_limits_count_every_replica_of_every_stream() {
         let flat = Allowance::from(limits(100));
         let used = BTreeMap::from([(1, files(39)), (3, files(60))]);
-        assert_eq!(flat.is_used_up(3, &used), (false, false));
-        let used = BTreeMap::from([(1, files(40)), (3, files(60))]);
-        assert_eq!(flat.is_used_up(1, &used), (false, true));
+        assert_eq!(flat.left(3, Storage::File, &used), Some(1));
+        assert_eq!(flat.left(3, Storage::Memory, &used), None);
+        let used = BTreeMap::from([(1, files(40)), (3, files(61))]);
+        assert_eq!(flat.left(1, Storage::File, &used), Some(-1));
     }
 
     #[test]
     fn a_tier_counts_its_own_streams_once() {
         let tiered = Allowance::Tiered(BTreeMap::from([(1, limits(10)), (3, limits(100))]));
         let used = BTreeMap::from([(1, files(10)), (3, files(299))]);
-        assert_eq!(tiered.is_used_up(1, &used), (false, true));
-        assert_eq!(tiered.is_used_up(3, &used), (false, false));
-        let used = BTreeMap::from([(3, files(300))]);
-        assert_eq!(tiered.is_used_up(3, &used), (false, true));
+        assert_eq!(tiered.left(1, Storage::File, &used), Some(0));
+        assert_eq!(tiered.left(3, Storage::File, &used), Some(1));
         assert_eq!(
-            tiered.is_used_up(5, &used),
-            (true, true),
+            tiered.left(5, Storage::Memory, &used),
+            Some(0),
             "there is no such tier"
         );
     }

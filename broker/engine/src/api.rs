@@ -228,6 +228,7 @@ pub async fn serve(engine: &Engine, mut job: Job) {
         _ => dispatch(engine, &job, &request).await,
     };
     let mut work = None;
+    let mut is_refused = false;
     let (headers, response) = match outcome {
         Outcome::Silent => return,
         Outcome::Response(response) => (Vec::new(), response),
@@ -240,12 +241,12 @@ pub async fn serve(engine: &Engine, mut job: Job) {
             (Vec::new(), response)
         }
         Outcome::Refused(error) => {
-            engine.shared.stats.errors.fetch_add(1, Ordering::Relaxed);
+            is_refused = true;
             let response = api::refuse(request.verb.response_name(), &error);
             (Vec::new(), response)
         }
     };
-    engine.shared.stats.total.fetch_add(1, Ordering::Relaxed);
+    engine.count_request(&job.account, is_refused);
     let message = Outgoing {
         headers: headers.into(),
         ..Outgoing::new(job.reply.clone(), response)
@@ -270,6 +271,12 @@ pub async fn serve(engine: &Engine, mut job: Job) {
 
 async fn dispatch(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Outcome {
     use Verb::*;
+    if job.account != engine.system_account() && engine.allowance(&job.account).is_none() {
+        return match engine.meta().is_leader() {
+            true => ApiError::NOT_ENABLED_FOR_ACCOUNT.into(),
+            false => Outcome::Silent,
+        };
+    }
     match request.verb {
         AccountInfo => account::info(engine, job).await,
         StreamCreate => streams::create(engine, job, request).await,

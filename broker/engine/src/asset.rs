@@ -7,7 +7,7 @@ mod machine;
 mod places;
 mod snapshot;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
@@ -21,12 +21,14 @@ use messages::StoredMessage;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::allowance::{TierUsage, replicas_of};
 use crate::env::Env;
 use crate::forward::Strays;
 use crate::lead::Live;
 use crate::meta::{Assignment, ReplyTo, StreamKey};
 use crate::peer::Usage;
 use crate::proposals::{Proposals, Waiter};
+use crate::room::Share;
 
 pub use places::is_volatile;
 
@@ -54,8 +56,8 @@ pub struct Asset {
     pub strays: Strays,
     /// Held while the group is being made what the assignment says.
     pub(crate) conforming: tokio::sync::Mutex<()>,
-    /// The account has used up its storage: publishes are refused until it has room again.
-    pub is_account_full: AtomicBool,
+    /// What the account may still store: publishes that do not fit are refused.
+    share: RwLock<Share>,
     /// Writes the acknowledgements of publishes.
     pub acks: PubAckWriter,
     /// Something was applied: there is room for proposals again.
@@ -88,7 +90,7 @@ impl Asset {
             this: this.clone(),
             strays: Strays::default(),
             conforming: tokio::sync::Mutex::default(),
-            is_account_full: AtomicBool::new(false),
+            share: RwLock::default(),
             acks: PubAckWriter::new(&assignment.config.name, &env.options.domain),
             proposals: Mutex::new(Proposals::new(node.0 ^ env.options.start_id)),
             assignment: RwLock::new(assignment),
@@ -261,8 +263,8 @@ impl Asset {
         self.apply_commands([(*index, command)].into_iter());
     }
 
-    /// What the stream uses, with all its replicas.
-    pub fn usage(&self) -> Usage {
+    /// What the stream uses, with all its replicas, and what its consumers do.
+    pub fn usage(&self) -> TierUsage {
         let replicas = self.assignment.read().replicas.len().max(1) as u64;
         self.read(|machine| {
             let bytes = machine.store().state().bytes * replicas;
@@ -270,14 +272,29 @@ impl Asset {
                 Storage::File => (bytes, 0),
                 Storage::Memory => (0, bytes),
             };
-            let consumers = machine.consumers().len() as u64;
-            Usage {
+            let config = machine.config();
+            let stream = Usage {
                 memory_bytes,
                 file_bytes,
                 streams: 1,
-                consumers,
+                consumers: 0,
+            };
+            let mut usage = TierUsage::from([(replicas_of(config), stream)]);
+            for consumer in machine.consumers().values() {
+                let replicas = consumer.config.replicas(config);
+                usage.entry(replicas).or_default().consumers += 1;
             }
+            usage
         })
+    }
+
+    /// What the account may still store of streams like this.
+    pub fn share(&self) -> Share {
+        self.share.read().clone()
+    }
+
+    pub(crate) fn set_share(&self, share: Share) {
+        *self.share.write() = share;
     }
 
     /// Puts back a damaged message with a replica's copy.
@@ -318,6 +335,10 @@ impl Asset {
     /// Stops and deletes everything this server has of the stream.
     pub async fn remove(&self) {
         self.ended.send_replace(true);
+        if self.is_leader() {
+            let bytes = self.read(|machine| machine.store().state().bytes);
+            self.share.read().count(bytes, 0);
+        }
         if let Some(group) = self.group() {
             group.remove().await.ok();
         }

@@ -25,14 +25,14 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::allowance::{Allowance, TierUsage, replicas_of};
+use crate::allowance::{self, Allowance, TierUsage};
 use crate::api::{self, Job, Waiting};
 use crate::asset::Asset;
 use crate::bus::SubscriptionId;
 use crate::env::Env;
 use crate::meta::{META_GROUP, ServerFacts, StreamKey};
 use crate::meta_group::{Change, MetaGroup};
-use crate::peer::Question;
+use crate::peer::{AccountReport, Question};
 
 pub use formation::{Founding, load_identity, replace_everywhere};
 pub use mending::OfflineReplica;
@@ -68,7 +68,7 @@ pub(crate) struct Shared {
     assets: RwLock<BTreeMap<StreamKey, Arc<Asset>>>,
     accounts: RwLock<BTreeMap<String, Account>>,
     requests: Waiting,
-    pub stats: ApiCounters,
+    stats: ApiCounters,
     /// Set once the server is part of its cluster and the meta group runs.
     ready: watch::Sender<bool>,
     founding: Mutex<Option<Founding>>,
@@ -85,20 +85,40 @@ pub(crate) struct Shared {
     rejoins: AtomicBool,
     /// What accounts use on other servers, as those said last.
     usage_elsewhere: Mutex<BTreeMap<NodeId, BTreeMap<String, TierUsage>>>,
+    /// What accounts may still store.
+    rooms: usage::Rooms,
     /// The servers that are connected.
     peers_up: Mutex<BTreeSet<NodeId>>,
 }
 
 struct Account {
-    allowance: Allowance,
+    /// What it may use; `None` without JetStream, which it is told when it asks.
+    allowance: Option<Allowance>,
     subscriptions: Vec<SubscriptionId>,
+    requests: ApiCounters,
 }
 
 /// API requests since the start.
 #[derive(Default)]
 pub(crate) struct ApiCounters {
-    pub total: AtomicU64,
-    pub errors: AtomicU64,
+    total: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl ApiCounters {
+    fn count(&self, is_refused: bool) {
+        self.total.fetch_add(1, Ordering::Relaxed);
+        self.errors
+            .fetch_add(u64::from(is_refused), Ordering::Relaxed);
+    }
+
+    /// All requests, and those that were refused.
+    fn get(&self) -> (u64, u64) {
+        (
+            self.total.load(Ordering::Relaxed),
+            self.errors.load(Ordering::Relaxed),
+        )
+    }
 }
 
 impl Engine {
@@ -128,6 +148,7 @@ impl Engine {
             leaderless: leaderless::Leaderless::default(),
             rejoins: AtomicBool::new(false),
             usage_elsewhere: Mutex::default(),
+            rooms: usage::Rooms::default(),
         });
         Ok((Engine { shared }, Start { changes, waiting }))
     }
@@ -174,7 +195,15 @@ impl Engine {
 
     /// Lets an account use JetStream, or changes its limits.
     pub fn enable_account(&self, name: &str, allowance: impl Into<Allowance>) {
-        let allowance = allowance.into();
+        self.set_allowance(name, Some(allowance.into()));
+    }
+
+    /// Takes JetStream away from an account, or refuses it. Its streams stay and come back with it.
+    pub fn disable_account(&self, name: &str) {
+        self.set_allowance(name, None);
+    }
+
+    fn set_allowance(&self, name: &str, allowance: Option<Allowance>) {
         let mut accounts = self.shared.accounts.write();
         if let Some(account) = accounts.get_mut(name) {
             account.allowance = allowance;
@@ -186,6 +215,7 @@ impl Engine {
             Account {
                 allowance,
                 subscriptions,
+                requests: ApiCounters::default(),
             },
         );
     }
@@ -202,8 +232,8 @@ impl Engine {
         self.shared.system_account.get().map_or("", String::as_str)
     }
 
-    /// Takes JetStream away from an account. Its streams stay and come back with it.
-    pub fn disable_account(&self, name: &str) {
+    /// Forgets an account that is gone. Its streams stay and come back with it.
+    pub fn remove_account(&self, name: &str) {
         if let Some(account) = self.shared.accounts.write().remove(name) {
             for id in account.subscriptions {
                 self.shared.env.bus.unsubscribe(id);
@@ -222,11 +252,16 @@ impl Engine {
     /// What an account may use; `None` if it has no JetStream.
     pub fn allowance(&self, name: &str) -> Option<Allowance> {
         let accounts = self.shared.accounts.read();
-        accounts.get(name).map(|account| account.allowance.clone())
+        accounts.get(name)?.allowance.clone()
     }
 
+    /// The accounts that have JetStream.
     pub fn account_names(&self) -> Vec<String> {
-        self.shared.accounts.read().keys().cloned().collect()
+        let accounts = self.shared.accounts.read();
+        let with_jetstream = accounts
+            .iter()
+            .filter(|(_, account)| account.allowance.is_some());
+        with_jetstream.map(|(name, _)| name.clone()).collect()
     }
 
     /// Answers a question of another server.
@@ -246,7 +281,7 @@ impl Engine {
             Question::StreamInfos { account, names } => {
                 serde_json::to_vec(&api::local_stream_infos(self, &account, &names))
             }
-            Question::Usage { account } => serde_json::to_vec(&self.local_usage(&account)),
+            Question::Usage { account } => serde_json::to_vec(&self.account_report(&account)),
             Question::Moved {
                 account,
                 name,
@@ -404,19 +439,26 @@ impl Engine {
         assets.find(|asset| asset.assignment.read().group == group)
     }
 
-    /// What an account uses on this server, counting the streams it leads.
-    pub fn local_usage(&self, account: &str) -> TierUsage {
-        self.all_local_usage().remove(account).unwrap_or_default()
+    /// What an account uses and has asked for on this server.
+    pub(crate) fn account_report(&self, account: &str) -> AccountReport {
+        let accounts = self.shared.accounts.read();
+        let requests = accounts.get(account).map(|account| account.requests.get());
+        let (api_total, api_errors) = requests.unwrap_or_default();
+        drop(accounts);
+        AccountReport {
+            usage: self.all_local_usage().remove(account).unwrap_or_default(),
+            api_total,
+            api_errors,
+        }
     }
 
-    /// The same of every account that uses anything.
+    /// What every account uses on this server that uses anything, counting the streams it leads.
     pub(crate) fn all_local_usage(&self) -> BTreeMap<String, TierUsage> {
         let mut all: BTreeMap<String, TierUsage> = BTreeMap::new();
         for asset in self.assets() {
             if asset.is_leader() {
-                let replicas = asset.read(|machine| replicas_of(machine.config()));
                 let of_account = all.entry(asset.account()).or_default();
-                *of_account.entry(replicas).or_default() += asset.usage();
+                allowance::add(of_account, &asset.usage());
             }
         }
         all
@@ -424,11 +466,15 @@ impl Engine {
 
     /// Requests and refusals of the API since the start.
     pub fn api_counts(&self) -> (u64, u64) {
-        let stats = &self.shared.stats;
-        (
-            stats.total.load(Ordering::Relaxed),
-            stats.errors.load(Ordering::Relaxed),
-        )
+        self.shared.stats.get()
+    }
+
+    /// Counts a request that was answered.
+    pub(crate) fn count_request(&self, account: &str, is_refused: bool) {
+        self.shared.stats.count(is_refused);
+        if let Some(account) = self.shared.accounts.read().get(account) {
+            account.requests.count(is_refused);
+        }
     }
 
     /// The name of a server of the cluster.

@@ -32,6 +32,7 @@ mod proposals;
 pub mod random;
 mod reliance;
 mod repair;
+mod room;
 
 pub use allowance::Allowance;
 pub use api::VERSION;

@@ -80,6 +80,15 @@ pub struct MessageCopy {
     pub payload: Vec<u8>,
 }
 
+/// What one account uses on one server, and how often it asked that server.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct AccountReport {
+    pub usage: TierUsage,
+    /// Requests of the API, and those of them that were refused.
+    pub api_total: u64,
+    pub api_errors: u64,
+}
+
 /// Storage and asset counts of one account on one server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {

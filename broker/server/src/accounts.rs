@@ -265,9 +265,7 @@ pub fn update(
                 engine.disable_account(&account);
             }
         }
-        for (account, limits) in granted {
-            engine.enable_account(&account, limits);
-        }
+        grant_jetstream(after, engine);
     }
     let names = |options: &Options| -> BTreeSet<String> {
         let names = options.accounts.iter().map(|account| account.name.clone());
@@ -276,13 +274,30 @@ pub fn update(
     let mut gone = &names(before) - &names(after);
     gone.remove(&system_account(after));
     for account in gone {
+        if let Some(engine) = engine {
+            engine.remove_account(&account);
+        }
         hub.remove_account(&account, CloseReason::ClientClosed);
     }
     Ok(())
 }
 
+/// Gives configured accounts the JetStream they may use, and has the others told that they have none.
+pub fn grant_jetstream(options: &Options, engine: &Engine) {
+    let granted = with_jetstream(options);
+    let system = system_account(options);
+    for account in &options.accounts {
+        if account.name != system && granted.iter().all(|(name, _)| *name != account.name) {
+            engine.disable_account(&account.name);
+        }
+    }
+    for (account, limits) in granted {
+        engine.enable_account(&account, limits);
+    }
+}
+
 /// The configured accounts that may use JetStream. Without accounts it is the global one.
-pub fn with_jetstream(options: &Options) -> Vec<(String, JetStreamLimits)> {
+fn with_jetstream(options: &Options) -> Vec<(String, JetStreamLimits)> {
     let system = system_account(options);
     let others = options
         .accounts

@@ -221,9 +221,7 @@ fn enable_accounts(
     if let Some(engine) = &engine {
         engine.enable_system_account(&system);
         if options.operators.is_empty() && options.trusted_keys.is_empty() {
-            for (account, limits) in accounts::with_jetstream(options) {
-                engine.enable_account(&account, limits);
-            }
+            accounts::grant_jetstream(options, engine);
         }
     }
     let hub = Arc::downgrade(hub);
@@ -231,7 +229,7 @@ fn enable_accounts(
         let Some(hub) = hub.upgrade() else { return };
         let Some(claims) = claims else {
             if let Some(engine) = &engine {
-                engine.disable_account(account);
+                engine.remove_account(account);
             }
             hub.remove_account(account, CloseReason::MissingAccount);
             return;

@@ -8,9 +8,9 @@ use jetstream::config::{Limits, Storage};
 use jetstream::{ApiError, StreamConfig};
 
 use super::{Job, Outcome};
-use crate::allowance::{Allowance, TierUsage, add, replicas_of, total};
+use crate::allowance::{Allowance, TierUsage, add, max_bytes, replicas_of, total};
 use crate::engine::Engine;
-use crate::peer::{Question, Usage};
+use crate::peer::{AccountReport, Question, Usage};
 
 /// How long other servers are waited for.
 const GATHER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -22,16 +22,19 @@ pub async fn info(engine: &Engine, job: &Job) -> Outcome {
     let Some(allowance) = engine.allowance(&job.account) else {
         return ApiError::NOT_ENABLED_FOR_ACCOUNT.into();
     };
-    let usage = usage(engine, &job.account).await;
-    let (total, errors) = engine.api_counts();
+    let AccountReport {
+        usage,
+        api_total,
+        api_errors,
+    } = report(engine, &job.account).await;
     let all = |_: u64| true;
     let mut info = AccountInfo {
-        total: tier(engine, job, &allowance, &usage, all),
+        total: tier(engine, job, &usage, all),
         domain: engine.env().options.domain.clone(),
         api: ApiStats {
             level: API_LEVEL,
-            total,
-            errors,
+            total: api_total,
+            errors: api_errors,
             inflight: 0,
         },
         ..AccountInfo::default()
@@ -41,7 +44,7 @@ pub async fn info(engine: &Engine, job: &Job) -> Outcome {
         Allowance::Tiered(tiers) => {
             info.total.limits = NO_LIMITS_AT_ALL;
             let shown = tiers.iter().map(|(replicas, limits)| {
-                let mut tier = tier(engine, job, &allowance, &usage, |of| of == *replicas);
+                let mut tier = tier(engine, job, &usage, |of| of == *replicas);
                 tier.limits = limits.clone();
                 (format!("R{replicas}"), tier)
             });
@@ -64,17 +67,11 @@ const NO_LIMITS_AT_ALL: AccountLimits = AccountLimits {
 };
 
 /// What the streams of some numbers of replicas use.
-fn tier(
-    engine: &Engine,
-    job: &Job,
-    allowance: &Allowance,
-    usage: &TierUsage,
-    is_meant: impl Fn(u64) -> bool,
-) -> Tier {
+fn tier(engine: &Engine, job: &Job, usage: &TierUsage, is_meant: impl Fn(u64) -> bool) -> Tier {
     let mut used = usage.clone();
     used.retain(|replicas, _| is_meant(*replicas));
     let used = total(&used);
-    let reserved = reserved(engine, &job.account, None, allowance, is_meant);
+    let reserved = reserved(engine, &job.account, None, max_bytes, is_meant);
     Tier {
         memory: used.memory_bytes,
         storage: used.file_bytes,
@@ -86,9 +83,9 @@ fn tier(
     }
 }
 
-/// What an account uses in the whole cluster.
-async fn usage(engine: &Engine, account: &str) -> TierUsage {
-    let mut usage = engine.local_usage(account);
+/// What an account uses and has asked for in the whole cluster.
+async fn report(engine: &Engine, account: &str) -> AccountReport {
+    let mut report = engine.account_report(account);
     let here = engine.env().node();
     let nodes: Vec<_> = engine
         .meta()
@@ -103,21 +100,23 @@ async fn usage(engine: &Engine, account: &str) -> TierUsage {
         .filter(|node| *node != here && peers.is_online(*node))
     {
         if let Some(answer) = peers.call(node, question.clone(), GATHER_TIMEOUT).await
-            && let Ok(theirs) = serde_json::from_slice::<TierUsage>(&answer)
+            && let Ok(theirs) = serde_json::from_slice::<AccountReport>(&answer)
         {
-            add(&mut usage, &theirs);
+            add(&mut report.usage, &theirs.usage);
+            report.api_total += theirs.api_total;
+            report.api_errors += theirs.api_errors;
         }
     }
-    usage
+    report
 }
 
-/// Number of the account's streams of some numbers of replicas, and the bytes promised to them by
-/// their `max_bytes`, but for the stream `except`.
+/// Number of the account's streams of some numbers of replicas, and the bytes promised to them, but for
+/// the stream `except`.
 fn reserved(
     engine: &Engine,
     account: &str,
     except: Option<&str>,
-    allowance: &Allowance,
+    promised: impl Fn(&StreamConfig) -> u64,
     is_meant: impl Fn(u64) -> bool,
 ) -> Usage {
     let mut usage = Usage::default();
@@ -127,7 +126,7 @@ fn reserved(
             if is_excepted || !is_meant(replicas_of(&stream.config)) {
                 continue;
             }
-            let bytes = allowance.reservation(&stream.config);
+            let bytes = promised(&stream.config);
             match stream.config.storage {
                 Storage::File => usage.file_bytes += bytes,
                 Storage::Memory => usage.memory_bytes += bytes,
@@ -136,6 +135,14 @@ fn reserved(
         }
     });
     usage
+}
+
+/// Whether the account may have any streams of this one's number of replicas.
+pub fn check_tier(engine: &Engine, account: &str, config: &StreamConfig) -> Result<(), ApiError> {
+    match allowance_of(engine, account).of(replicas_of(config)) {
+        Some(_) => Ok(()),
+        None => Err(ApiError::NO_LIMITS),
+    }
 }
 
 /// Whether the account may have this stream, new or in place of `old`.
@@ -149,10 +156,15 @@ pub fn check_room_for_stream(
     let replicas = replicas_of(config);
     let limits = allowance.of(replicas).ok_or(ApiError::NO_LIMITS)?;
     let is_meant = |of| allowance.counts_together(of, replicas);
-    let others = reserved(engine, account, Some(&config.name), &allowance, is_meant);
-    let old = old.filter(|old| is_meant(replicas_of(old)));
+    let promised = |config: &StreamConfig| allowance.reservation(config);
+    let others = reserved(engine, account, Some(&config.name), promised, is_meant);
+    // A stream that changes its tier is not counted as a new one there.
     if old.is_none() && exceeds(others.streams + 1, limits.max_streams) {
         return Err(ApiError::MAXIMUM_STREAMS_LIMIT);
+    }
+    let old = old.filter(|old| is_meant(replicas_of(old)));
+    if limits.max_consumers > 0 && config.max_consumers > limits.max_consumers {
+        return Err(ApiError::MAXIMUM_CONSUMERS_LIMIT);
     }
     let wanted = allowance.reservation(config);
     if wanted <= old.map_or(0, |old| allowance.reservation(old)) {

@@ -18,7 +18,6 @@ use jetstream::timestamp::Timestamp;
 use wire::headers::Builder;
 
 use super::{Job, Outcome, account, leaders, optional, shown};
-use crate::allowance::replicas_of;
 use crate::asset::Asset;
 use crate::bus::Outgoing;
 use crate::engine::Engine;
@@ -106,7 +105,8 @@ fn prepared(
             name => name.to_owned(),
         }
     };
-    let limits = limits(engine, asset, &job.account, body.pedantic);
+    let replicas = asset.read(|machine| config.replicas(machine.config()));
+    let limits = limits(engine, asset, replicas, body.pedantic);
     asset.read(|machine| {
         let name = config.name.clone();
         let existing = machine.consumers().get(&name);
@@ -197,10 +197,9 @@ fn chosen_name(random: &Random) -> String {
     letters.collect()
 }
 
-/// What the consumers of a stream must keep to.
-pub fn limits(engine: &Engine, asset: &Asset, account: &str, pedantic: bool) -> CreateLimits {
-    let replicas = asset.read(|machine| replicas_of(machine.config()));
-    let of_account = account::limits_of(engine, account, replicas);
+/// What a consumer with this number of replicas must keep to.
+pub fn limits(engine: &Engine, asset: &Asset, replicas: u64, pedantic: bool) -> CreateLimits {
+    let of_account = account::limits_of(engine, &asset.account(), replicas);
     CreateLimits {
         account_max_ack_pending: of_account.max_ack_pending.max(0),
         account_max_consumers: of_account.max_consumers.max(0),

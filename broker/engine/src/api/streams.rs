@@ -1,7 +1,6 @@
 //! Requests about streams.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jetstream::api::stream::{
@@ -32,8 +31,11 @@ pub async fn create(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Out
     if !engine.meta().is_leader() {
         return Outcome::Silent;
     }
-    let config = match checked_config(engine, job, request) {
+    let config = match checked_config(job, request) {
         Ok((config, pedantic)) => {
+            if let Err(error) = account::check_tier(engine, &job.account, &config) {
+                return error.into();
+            }
             let context = context(engine, &job.account, &config, pedantic);
             match validate_create(&config, &context) {
                 Ok(config) => config,
@@ -71,7 +73,7 @@ pub async fn update(engine: &Engine, job: &Job, request: &ApiRequest<'_>) -> Out
     if !engine.meta().is_leader() {
         return Outcome::Silent;
     }
-    let (config, pedantic) = match checked_config(engine, job, request) {
+    let (config, pedantic) = match checked_config(job, request) {
         Ok(checked) => checked,
         Err(error) => return error.into(),
     };
@@ -318,7 +320,7 @@ pub fn announce(engine: &Engine, asset: &Arc<Asset>) {
         },
     );
     for reply in replies {
-        engine.shared.stats.total.fetch_add(1, Ordering::Relaxed);
+        engine.count_request(&account, false);
         let message = Outgoing::new(reply.subject.clone(), response.clone());
         engine.env().bus.publish(&reply.account, &[message]);
         crate::audit::tell_late(engine, &reply, &response);
@@ -390,14 +392,7 @@ fn name_of(info: &Value) -> Option<&str> {
     info.pointer("/config/name")?.as_str()
 }
 
-fn checked_config(
-    engine: &Engine,
-    job: &Job,
-    request: &ApiRequest<'_>,
-) -> Result<(StreamConfig, bool), ApiError> {
-    if engine.account_limits(&job.account).is_none() {
-        return Err(ApiError::NOT_ENABLED_FOR_ACCOUNT);
-    }
+fn checked_config(job: &Job, request: &ApiRequest<'_>) -> Result<(StreamConfig, bool), ApiError> {
     let ConfigRequest {
         mut config,
         pedantic,

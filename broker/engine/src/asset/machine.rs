@@ -133,6 +133,7 @@ impl Asset {
         let mut outcome = Outcome::default();
         {
             let mut state = self.state.write();
+            let bytes_before = state.machine.store().state().bytes;
             let mut effects = Vec::new();
             for (index, command) in commands {
                 // A snapshot may have brought the machine beyond the position of the log.
@@ -154,6 +155,10 @@ impl Asset {
                     replies.fill(None);
                 }
                 outcome.take(&self.acks, waiter, &mut effects);
+            }
+            if self.is_leader() {
+                let bytes = state.machine.store().state().bytes;
+                self.share.read().count(bytes_before, bytes);
             }
         }
         // Whoever hears that a message is stored may look for its copy at once.

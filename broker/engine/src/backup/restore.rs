@@ -6,7 +6,6 @@
 //! leader can complete it, and then deleted.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use backup::BackupReader;
@@ -23,6 +22,7 @@ use tokio::sync::mpsc;
 
 use super::listening::Listening;
 use crate::advisory::{self, Transfer};
+use crate::allowance::replicas_of;
 use crate::api::{consumer_limits, stream_info};
 use crate::asset::Asset;
 use crate::bus::{Handler, Incoming, Outgoing};
@@ -73,7 +73,7 @@ async fn receive(engine: &Engine, asset: &Arc<Asset>, client: &ReplyTo) -> bool 
     let listening = Listening::open(&env.bus, &account, &deliver_subject, handler);
     let response = RestoreResponse { deliver_subject };
     let response = api::respond(Verb::StreamRestore.response_name(), &response);
-    engine.shared.stats.total.fetch_add(1, Ordering::Relaxed);
+    engine.count_request(&account, false);
     let answer = |subject: Bytes, payload: Vec<u8>| {
         env.bus
             .publish(&account, &[Outgoing::new(subject, payload)]);
@@ -212,7 +212,8 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(engine: &Engine, asset: &'a Asset) -> Self {
-        let limits = consumer_limits(engine, asset, &asset.account(), false);
+        let replicas = asset.read(|machine| replicas_of(machine.config()));
+        let limits = consumer_limits(engine, asset, replicas, false);
         Session {
             asset,
             reader: BackupReader::new(ENTRY_BYTES_MAX),
@@ -265,8 +266,7 @@ impl<'a> Session<'a> {
     }
 
     async fn store(&self, part: Restore) -> Result<(), Failure> {
-        let is_account_full = self.asset.is_account_full.load(Ordering::Relaxed);
-        if is_account_full || self.asset.is_full() {
+        if !self.asset.share().fits(1) || self.asset.is_full() {
             return Err(Failure::Refused(match self.asset.config().storage {
                 Storage::File => ApiError::STORAGE_RESOURCES_EXCEEDED,
                 Storage::Memory => ApiError::MEMORY_RESOURCES_EXCEEDED,

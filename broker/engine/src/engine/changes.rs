@@ -279,6 +279,7 @@ async fn open(engine: &Engine, assignment: Assignment, opening: Opening, reply: 
         }
         None => {}
     }
+    super::usage::share_room(engine, &asset);
     engine.spawn(lead::supervise(engine.clone(), asset));
 }
 

@@ -4,7 +4,6 @@
 //! and its stretches are proposed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use jetstream::ApiError;
@@ -229,10 +228,7 @@ impl Running {
     }
 
     fn propose(&mut self, asset: &Asset) {
-        while self.in_flight < MAX_IN_FLIGHT
-            && !asset.is_account_full.load(Ordering::Relaxed)
-            && !asset.is_full()
-        {
+        while self.in_flight < MAX_IN_FLIGHT && asset.share().fits(1) && !asset.is_full() {
             let held = self.held.take().map(|(copied, _)| copied);
             let Some(copied) = held.or_else(|| self.copier.take_stretch()) else {
                 return;

@@ -1,7 +1,6 @@
 //! What a leader has for the log, in order.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use consensus::ProposeError;
@@ -55,6 +54,44 @@ impl Proposal {
             Proposal::Each(batch) => batch.unanswered.clone(),
             Proposal::Together { .. } => Unanswered::default(),
         }
+    }
+
+    /// Refuses what the account has no room for; whether that is everything.
+    fn has_no_room(&mut self, asset: &Asset) -> bool {
+        let share = asset.share();
+        if share.room.left().is_none() {
+            return false;
+        }
+        let (messages, replies) = match self {
+            Proposal::Each(batch) => (&mut batch.publishes, &mut batch.replies),
+            Proposal::Together { messages, .. } => {
+                let bytes = messages.iter().map(|message| size(asset, message)).sum();
+                let fits = share.fits(bytes);
+                if !fits {
+                    refuse(asset, self, ApiError::ACCOUNT_RESOURCES_EXCEEDED);
+                }
+                return !fits;
+            }
+        };
+        let mut bytes = 0;
+        let mut refused = Vec::new();
+        let all = messages.drain(..).zip(replies.drain(..));
+        let (kept, their_replies) = all
+            .filter_map(|(message, reply)| {
+                let more = size(asset, &message);
+                if share.fits(bytes + more) {
+                    bytes += more;
+                    return Some((message, reply));
+                }
+                let error = ApiError::ACCOUNT_RESOURCES_EXCEEDED;
+                refused.extend(reply.map(|reply| refusal(asset, reply, error)));
+                None
+            })
+            .unzip();
+        (*messages, *replies) = (kept, their_replies);
+        let is_empty = messages.is_empty();
+        asset.env.bus.publish(&asset.account(), &refused);
+        is_empty
     }
 
     fn action(&self) -> Action {
@@ -186,9 +223,8 @@ impl Outbox {
     }
 
     fn propose(&mut self, asset: &Asset) {
-        while let Some(proposal) = self.publishes.pop_front() {
-            if asset.is_account_full.load(Ordering::Relaxed) {
-                refuse(asset, &proposal, ApiError::ACCOUNT_RESOURCES_EXCEEDED);
+        while let Some(mut proposal) = self.publishes.pop_front() {
+            if proposal.has_no_room(asset) {
                 continue;
             }
             if asset.is_full() {
@@ -218,6 +254,15 @@ fn leave(asset: &Asset, proposal: Proposal) {
     if let Proposal::Each(batch) = proposal {
         asset.strays.push(batch);
     }
+}
+
+/// What a message adds to the stream's bytes.
+fn size(asset: &Asset, message: &Publish) -> u64 {
+    let (subject, headers, payload) = (&message.subject, &message.headers, &message.payload);
+    asset.read(|machine| {
+        let store = machine.store();
+        store.message_size(subject.len(), headers.len(), payload.len())
+    })
 }
 
 /// Tells publishers why nothing was stored. Nothing else changes: the next publish is tried anew.

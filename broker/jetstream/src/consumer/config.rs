@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::{Retention, StreamConfig};
 use crate::timestamp::Timestamp;
 
 pub use defaults::{
@@ -166,6 +167,17 @@ impl ConsumerConfig {
 
     pub fn is_durable(&self) -> bool {
         !self.durable_name.is_empty()
+    }
+
+    /// Its number of replicas, which says which of the account's limits count for it.
+    pub fn replicas(&self, stream: &StreamConfig) -> u64 {
+        let of_stream = stream.num_replicas.max(1);
+        let replicas = match self.num_replicas {
+            0 if !self.is_durable() && stream.retention == Retention::Limits => 1,
+            0 => of_stream,
+            replicas => replicas.min(of_stream),
+        };
+        u64::try_from(replicas).unwrap_or(1)
     }
 
     pub fn is_push(&self) -> bool {
