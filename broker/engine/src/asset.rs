@@ -267,7 +267,7 @@ impl Asset {
     pub fn usage(&self) -> TierUsage {
         let replicas = self.assignment.read().replicas.len().max(1) as u64;
         self.read(|machine| {
-            let bytes = machine.store().state().bytes * replicas;
+            let bytes = machine.store().bytes() * replicas;
             let (file_bytes, memory_bytes) = match machine.config().storage {
                 Storage::File => (bytes, 0),
                 Storage::Memory => (0, bytes),
@@ -336,7 +336,7 @@ impl Asset {
     pub async fn remove(&self) {
         self.ended.send_replace(true);
         if self.is_leader() {
-            let bytes = self.read(|machine| machine.store().state().bytes);
+            let bytes = self.read(|machine| machine.store().bytes());
             self.share.read().count(bytes, 0);
         }
         if let Some(group) = self.group() {

@@ -52,6 +52,9 @@ pub trait MessageStore: Send + Sync {
 
     fn state(&self) -> State;
 
+    /// [`State::bytes`] alone, without looking at any message.
+    fn bytes(&self) -> u64;
+
     /// The ranges counted in [`State::num_deleted`], ascending.
     fn deleted(&self) -> Box<dyn Iterator<Item = RangeInclusive<u64>> + '_>;
 

@@ -320,6 +320,10 @@ impl<R: Records> MessageStore for Store<R> {
         }
     }
 
+    fn bytes(&self) -> u64 {
+        self.totals.bytes
+    }
+
     fn deleted(&self) -> Box<dyn Iterator<Item = RangeInclusive<u64>> + '_> {
         let Some(first) = self.index.next_live(0) else {
             return Box::new(std::iter::empty());

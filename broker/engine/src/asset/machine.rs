@@ -133,7 +133,7 @@ impl Asset {
         let mut outcome = Outcome::default();
         {
             let mut state = self.state.write();
-            let bytes_before = state.machine.store().state().bytes;
+            let bytes_before = state.machine.store().bytes();
             let mut effects = Vec::new();
             for (index, command) in commands {
                 // A snapshot may have brought the machine beyond the position of the log.
@@ -157,7 +157,7 @@ impl Asset {
                 outcome.take(&self.acks, waiter, &mut effects);
             }
             if self.is_leader() {
-                let bytes = state.machine.store().state().bytes;
+                let bytes = state.machine.store().bytes();
                 self.share.read().count(bytes_before, bytes);
             }
         }

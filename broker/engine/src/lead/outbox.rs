@@ -59,26 +59,20 @@ impl Proposal {
     /// Refuses what the account has no room for; whether that is everything.
     fn has_no_room(&mut self, asset: &Asset) -> bool {
         let share = asset.share();
-        if share.room.left().is_none() {
+        if share.room.left().is_none() || share.fits(self.bytes(asset)) {
             return false;
         }
-        let (messages, replies) = match self {
-            Proposal::Each(batch) => (&mut batch.publishes, &mut batch.replies),
-            Proposal::Together { messages, .. } => {
-                let bytes = messages.iter().map(|message| size(asset, message)).sum();
-                let fits = share.fits(bytes);
-                if !fits {
-                    refuse(asset, self, ApiError::ACCOUNT_RESOURCES_EXCEEDED);
-                }
-                return !fits;
-            }
+        let Proposal::Each(batch) = self else {
+            refuse(asset, self, ApiError::ACCOUNT_RESOURCES_EXCEEDED);
+            return true;
         };
+        let (messages, replies) = (&mut batch.publishes, &mut batch.replies);
         let mut bytes = 0;
         let mut refused = Vec::new();
         let all = messages.drain(..).zip(replies.drain(..));
         let (kept, their_replies) = all
             .filter_map(|(message, reply)| {
-                let more = size(asset, &message);
+                let more = size(asset, std::slice::from_ref(&message));
                 if share.fits(bytes + more) {
                     bytes += more;
                     return Some((message, reply));
@@ -92,6 +86,15 @@ impl Proposal {
         let is_empty = messages.is_empty();
         asset.env.bus.publish(&asset.account(), &refused);
         is_empty
+    }
+
+    /// What all of it adds to the stream's bytes.
+    fn bytes(&self, asset: &Asset) -> u64 {
+        let messages = match self {
+            Proposal::Each(batch) => &batch.publishes,
+            Proposal::Together { messages, .. } => messages,
+        };
+        size(asset, messages)
     }
 
     fn action(&self) -> Action {
@@ -256,12 +259,16 @@ fn leave(asset: &Asset, proposal: Proposal) {
     }
 }
 
-/// What a message adds to the stream's bytes.
-fn size(asset: &Asset, message: &Publish) -> u64 {
-    let (subject, headers, payload) = (&message.subject, &message.headers, &message.payload);
+/// What messages add to the stream's bytes.
+fn size(asset: &Asset, messages: &[Publish]) -> u64 {
     asset.read(|machine| {
         let store = machine.store();
-        store.message_size(subject.len(), headers.len(), payload.len())
+        let sizes = messages.iter().map(|message| {
+            let (subject, headers, payload) =
+                (&message.subject, &message.headers, &message.payload);
+            store.message_size(subject.len(), headers.len(), payload.len())
+        });
+        sizes.sum()
     })
 }
 
