@@ -56,9 +56,10 @@ pub struct Timing {
     pub election_min_ms: u64,
     /// Longest random part of the election timeout, and the lease of a leader.
     pub election_max_ms: u64,
-    /// How long one chunk of a snapshot may take to be sent and stored.
+    /// How long one chunk of a snapshot may take to be sent and stored. After this time the sender
+    /// also asks again whether the snapshot has been installed.
     pub snapshot_chunk_timeout_ms: u64,
-    /// How long a snapshot may take to be replaced at the receiver after the last chunk.
+    /// How long a snapshot may take to be installed at the receiver after the last chunk.
     pub snapshot_install_timeout_ms: u64,
 }
 

@@ -137,7 +137,6 @@ impl Peer {
             }
         };
         let transfer = self.network.transfers.fetch_add(1, Ordering::Relaxed);
-        let timing = &self.network.timing;
         let mut part = 0;
         loop {
             let (back, chunk) = self
@@ -153,25 +152,37 @@ impl Peer {
                 }
                 .encode()
             });
-            let timeout_ms = match seal {
-                Some(_) => timing.snapshot_install_timeout_ms,
-                None => timing.snapshot_chunk_timeout_ms,
-            };
             let chunk = chunk.unwrap_or_default();
-            let request = Request::Snapshot(SnapshotPart {
+            let sent = SnapshotPart {
                 vote,
                 transfer,
                 part,
                 chunk,
                 seal,
-            });
-            let timeout = Duration::from_millis(timeout_ms);
-            match self
-                .call(Lane::Snapshot, &request, timeout, read_snapshot_answer)
-                .await?
-            {
+            };
+            match self.send_part(sent).await? {
                 SnapshotProgress::Next => part += 1,
                 SnapshotProgress::Done(vote) => return Ok(SnapshotResponse { vote }),
+            }
+        }
+    }
+
+    /// Sends a part. The last one is answered only when the snapshot has been installed: while that
+    /// takes long, or if request or answer got lost, it is sent again.
+    async fn send_part(&self, part: SnapshotPart) -> Result<SnapshotProgress, RPCError<Types>> {
+        let timing = &self.network.timing;
+        let timeout_ms = timing.snapshot_chunk_timeout_ms.max(1);
+        let mut tries = match part.seal {
+            Some(_) => timing.snapshot_install_timeout_ms.div_ceil(timeout_ms),
+            None => 1,
+        };
+        let (request, timeout) = (Request::Snapshot(part), Duration::from_millis(timeout_ms));
+        loop {
+            let answer = self.call(Lane::Snapshot, &request, timeout, read_snapshot_answer);
+            tries = tries.saturating_sub(1);
+            match answer.await {
+                Err(RPCError::Timeout(_)) if tries > 0 => {}
+                answer => return answer,
             }
         }
     }

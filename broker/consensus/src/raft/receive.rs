@@ -1,6 +1,8 @@
 //! The receiving side of a snapshot transfer.
 
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::Shared;
 use openraft::storage::Snapshot;
 use openraft::vote::RaftVote;
 use parking_lot::Mutex;
@@ -10,11 +12,14 @@ use super::record::Seal;
 use super::replica::Replica;
 use super::state::SnapshotData;
 use super::types::{SnapshotMeta, Vote};
-use crate::{SnapshotWriter, blocking};
+use crate::{BoxFuture, SnapshotWriter, blocking};
 
 /// The transfer under way, at most one: a new one takes the place of an old one.
 #[derive(Default)]
-pub(crate) struct Receiver(Mutex<Option<Transfer>>);
+pub(crate) struct Receiver {
+    current: Mutex<Option<Transfer>>,
+    latest_install: Mutex<Option<Install>>,
+}
 
 struct Transfer {
     vote: Vote,
@@ -23,12 +28,25 @@ struct Transfer {
     writer: Box<dyn SnapshotWriter>,
 }
 
+/// A complete transfer and the answer to its last part. The sender asks again when that answer got
+/// lost, or takes long.
+struct Install {
+    vote: Vote,
+    id: u64,
+    answer: Shared<BoxFuture<'static, Bytes>>,
+}
+
 impl Replica {
     /// Stores one part; with the last one the snapshot takes the place of the machine's state.
     pub(super) async fn receive(&self, part: SnapshotPart) -> Bytes {
         let vote = self.vote();
         if RaftVote::partial_cmp(&part.vote, &vote).is_none_or(|order| order.is_lt()) {
             return snapshot_answer(&SnapshotProgress::Done(vote));
+        }
+        if part.seal.is_some()
+            && let Some(answer) = self.answer_of_install(&part)
+        {
+            return answer.await;
         }
         let mut transfer = match self.expected_transfer(&part).await {
             Ok(transfer) => transfer,
@@ -51,7 +69,7 @@ impl Replica {
         match part.seal {
             None => {
                 transfer.next += 1;
-                *self.receiver.0.lock() = Some(transfer);
+                *self.receiver.current.lock() = Some(transfer);
                 snapshot_answer(&SnapshotProgress::Next)
             }
             Some(seal) => self.finish(transfer, seal).await,
@@ -62,7 +80,7 @@ impl Replica {
     /// the receiver, so a repeated part finds nothing and the sender begins anew.
     async fn expected_transfer(&self, part: &SnapshotPart) -> Result<Transfer, Refused> {
         if part.part == 0 {
-            *self.receiver.0.lock() = None;
+            *self.receiver.current.lock() = None;
             let machine = self.machine();
             let writer = blocking::run(self.blocking(), move || machine.receive());
             let writer = writer.await.map_err(|error| {
@@ -76,7 +94,7 @@ impl Replica {
                 writer,
             });
         }
-        let mut current = self.receiver.0.lock();
+        let mut current = self.receiver.current.lock();
         let fits = current.as_ref().is_some_and(|transfer| {
             (transfer.vote, transfer.id, transfer.next) == (part.vote, part.transfer, part.part)
         });
@@ -85,6 +103,12 @@ impl Replica {
         } else {
             Err(Refused::Restart)
         }
+    }
+
+    fn answer_of_install(&self, part: &SnapshotPart) -> Option<Shared<BoxFuture<'static, Bytes>>> {
+        let install = self.receiver.latest_install.lock();
+        let install = install.as_ref()?;
+        ((install.vote, install.id) == (part.vote, part.transfer)).then(|| install.answer.clone())
     }
 
     async fn finish(&self, transfer: Transfer, seal: Bytes) -> Bytes {
@@ -99,13 +123,19 @@ impl Replica {
             meta,
             snapshot: SnapshotData::In(transfer.writer),
         };
-        match self
-            .raft()
-            .install_full_snapshot(transfer.vote, snapshot)
-            .await
-        {
-            Ok(response) => snapshot_answer(&SnapshotProgress::Done(response.vote)),
-            Err(_) => refuse(Refused::Stopped),
-        }
+        let (raft, vote, id) = (self.raft().clone(), transfer.vote, transfer.id);
+        let install = async move {
+            match raft.install_full_snapshot(vote, snapshot).await {
+                Ok(response) => snapshot_answer(&SnapshotProgress::Done(response.vote)),
+                Err(_) => refuse(Refused::Stopped),
+            }
+        };
+        let answer = install.boxed().shared();
+        *self.receiver.latest_install.lock() = Some(Install {
+            vote,
+            id,
+            answer: answer.clone(),
+        });
+        answer.await
     }
 }

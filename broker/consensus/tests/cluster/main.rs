@@ -8,4 +8,5 @@ mod local;
 mod network;
 mod random;
 mod replicated;
+mod snapshots;
 mod threads;

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use consensus::{BoxFuture, Consensus, Lane, NodeId, Transport, TransportError};
 use parking_lot::Mutex;
 
+/// What is said to every part of a snapshot but the last, whose answer has more to tell.
+const NEXT_PART_ANSWER_BYTES: usize = 2;
+
 /// Connects the servers of a test.
 #[derive(Clone)]
 pub struct Network(Arc<Mutex<Wires>>);
@@ -20,6 +23,8 @@ struct Wires {
     loss: u64,
     /// Longest time on the way, in milliseconds; the shortest is one.
     delay_ms: u64,
+    /// How many answers to the last part of a snapshot are still to be lost.
+    last_part_answers_to_lose: u64,
     seed: u64,
     pub requests: u64,
     pub bytes: u64,
@@ -32,6 +37,7 @@ impl Network {
             cut: BTreeSet::new(),
             loss: 0,
             delay_ms: 1,
+            last_part_answers_to_lose: 0,
             seed,
             requests: 0,
             bytes: 0,
@@ -58,6 +64,11 @@ impl Network {
     /// Lets nothing pass from one to the other.
     pub fn cut_way(&self, from: NodeId, to: NodeId) {
         self.0.lock().cut.insert((from, to));
+    }
+
+    /// Loses the next answers to last parts of snapshots.
+    pub fn lose_answers_to_last_parts(&self, count: u64) {
+        self.0.lock().last_part_answers_to_lose = count;
     }
 
     /// Separates one server from all others.
@@ -99,16 +110,26 @@ impl Network {
         self.0.lock().servers.get(&node).cloned()
     }
 
-    async fn exchange(self, from: NodeId, to: NodeId, request: Bytes) -> Option<Bytes> {
+    async fn exchange(self, from: NodeId, to: NodeId, lane: Lane, request: Bytes) -> Option<Bytes> {
         tokio::time::sleep(self.passes(from, to)?).await;
         let server = self.server(to)?;
         let answer = server.handle(from, request).await;
+        let is_to_last_part = lane == Lane::Snapshot && answer.len() > NEXT_PART_ANSWER_BYTES;
+        if is_to_last_part && self.0.lock().loses_answer_to_last_part() {
+            return None;
+        }
         tokio::time::sleep(self.passes(to, from)?).await;
         Some(answer)
     }
 }
 
 impl Wires {
+    fn loses_answer_to_last_part(&mut self) -> bool {
+        let left = self.last_part_answers_to_lose.checked_sub(1);
+        self.last_part_answers_to_lose = left.unwrap_or_default();
+        left.is_some()
+    }
+
     fn random(&mut self) -> u64 {
         self.seed = self
             .seed
@@ -127,7 +148,7 @@ impl Transport for Wire {
     fn call(
         &self,
         to: NodeId,
-        _: Lane,
+        lane: Lane,
         request: Bytes,
         timeout: Duration,
     ) -> BoxFuture<'static, Result<Bytes, TransportError>> {
@@ -139,7 +160,7 @@ impl Transport for Wire {
         if self.network.server(to).is_none() {
             return Box::pin(async move { Err(TransportError::Unreachable { to }) });
         }
-        let exchange = tokio::spawn(self.network.clone().exchange(self.from, to, request));
+        let exchange = tokio::spawn(self.network.clone().exchange(self.from, to, lane, request));
         Box::pin(async move {
             let deadline = tokio::time::Instant::now() + timeout;
             match tokio::time::timeout_at(deadline, exchange).await {

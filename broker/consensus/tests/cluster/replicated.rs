@@ -247,41 +247,6 @@ async fn everything_applied_survives_a_power_failure_of_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_that_fell_far_behind_gets_a_snapshot() {
-    let mut cluster = Cluster::start(3, 7).await;
-    let leader = cluster.leader().await;
-    cluster.commit(leader, 10).await;
-    let behind = (1..=3).find(|id| *id != leader).expect("a follower");
-    cluster.crash(behind).await;
-    cluster.commit(leader, 200).await;
-    let out_of_touch = Duration::from_secs(2).as_nanos() as u64;
-    let group = cluster.server(leader).group().clone();
-    let lost = || {
-        let replicas = group.replicas();
-        let status = replicas.iter().find(|replica| replica.node == node(behind));
-        status.is_some_and(|status| status.last_seen_ns.is_some_and(|seen| seen > out_of_touch))
-    };
-    until("the leader lost touch", lost).await;
-    for id in (1..=3).filter(|id| *id != behind) {
-        let group = cluster.server(id).group().clone();
-        until("a checkpoint covers all", || group.commit_lag() == 0).await;
-        group.checkpoint().await.expect("a checkpoint");
-        let log = cluster.server(id).wal().log(GROUP);
-        until("the log was purged", || log.first_index() > 100).await;
-    }
-    cluster.boot(behind).await;
-    cluster.commit(leader, 10).await;
-    cluster.agree().await;
-    assert_eq!(cluster.server(behind).ledger().state().installed, 1);
-    // The snapshot is durable: after a restart it is not needed again.
-    cluster.crash(behind).await;
-    cluster.boot(behind).await;
-    cluster.commit(leader, 10).await;
-    cluster.agree().await;
-    assert_eq!(cluster.server(behind).ledger().state().installed, 0);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_checkpoint_keeps_what_a_slow_replica_still_needs() {
     let mut cluster = Cluster::start(3, 8).await;
     let leader = cluster.leader().await;
