@@ -10,7 +10,7 @@ use storage::fs::FileSystem;
 use storage::wal::Wal;
 
 use crate::bus::Bus;
-use crate::clock::Clock;
+use crate::clock::SteadyClock;
 use crate::random::Random;
 
 /// Facts about this server that do not change while it runs.
@@ -50,7 +50,7 @@ pub trait PeerCalls: Send + Sync {
 pub struct Env {
     pub options: Options,
     pub bus: Arc<dyn Bus>,
-    pub clock: Arc<dyn Clock>,
+    pub clock: SteadyClock,
     pub fs: Arc<dyn FileSystem>,
     pub wal: Wal,
     pub consensus: Consensus,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use consensus::formation::{ClusterId, Identity, Membership};
 use consensus::{Blocking, Consensus, GroupId, Limits, NodeId, Timing};
+use engine::clock::SteadyClock;
 use engine::env::{Env, Options};
 use engine::random::Random;
 use engine::{Engine, Founding};
@@ -151,7 +152,7 @@ impl Broker {
         let (engine, start) = Engine::new(Env {
             options: self.engine_options(),
             bus: self.world.bus.plug(node),
-            clock: Arc::new(self.clock.clone()),
+            clock: SteadyClock::new(self.clock.clone()),
             fs,
             wal: wal.clone(),
             consensus: consensus.clone(),

@@ -31,8 +31,11 @@ impl SimClock {
 }
 
 impl Clock for SimClock {
-    fn now_ns(&self) -> i64 {
-        let since = self.started.elapsed().as_nanos() as i64;
-        EPOCH_NS + since + self.offset_ns.load(Ordering::Relaxed)
+    fn wall_ns(&self) -> i64 {
+        EPOCH_NS + self.monotonic_ns() as i64 + self.offset_ns.load(Ordering::Relaxed)
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
     }
 }
