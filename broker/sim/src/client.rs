@@ -84,6 +84,11 @@ impl Client {
     pub fn inbox(&mut self, broker: NodeId) -> Inbox {
         self.inboxes += 1;
         let subject = format!("_INBOX.{}.{}", self.name, self.inboxes);
+        self.listen(broker, subject)
+    }
+
+    /// What comes to a subject, at the broker this client is connected to.
+    pub fn listen(&self, broker: NodeId, subject: String) -> Inbox {
         let (sender, incoming) = mpsc::channel(INBOX_MAX);
         let handler = Arc::new(Mailbox(sender));
         Inbox {

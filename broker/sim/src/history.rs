@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::workload::EVENTS;
+
 /// A publish of the events stream or a put of the keys stream, by its unique payload.
 #[derive(Debug, Clone)]
 pub struct Sent {
@@ -24,12 +26,39 @@ pub struct History {
     pub events: BTreeMap<String, Sent>,
     /// The puts of each key, in the order they were sent; one at a time.
     pub puts: BTreeMap<String, Vec<Sent>>,
-    /// Stream sequences whose acknowledgement was confirmed to the consumer.
-    pub confirmed: BTreeSet<u64>,
-    /// What the consumer was sent: how often, by stream sequence.
+    /// Publishes of the streams whose messages go once they are acknowledged, by message id.
+    pub work: BTreeMap<&'static str, BTreeMap<String, Sent>>,
+    /// What the reader of each stream did.
+    pub readings: BTreeMap<&'static str, Reading>,
+}
+
+/// What the reader of a stream did, by stream sequence.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// How often it was sent a message.
     pub delivered: BTreeMap<u64, u64>,
-    /// Whether the consumer was created.
-    pub has_consumer: bool,
+    /// What it acknowledged, or tried to.
+    pub acknowledged: BTreeSet<u64>,
+    /// What it was confirmed to have acknowledged.
+    pub confirmed: BTreeSet<u64>,
+}
+
+impl History {
+    /// The publishes of a stream, by message id.
+    pub fn published(&mut self, stream: &'static str) -> &mut BTreeMap<String, Sent> {
+        match stream {
+            EVENTS => &mut self.events,
+            stream => self.work.entry(stream).or_default(),
+        }
+    }
+
+    /// Messages of a stream whose acknowledgement was confirmed to its reader.
+    pub fn confirmed(&self, stream: &str) -> BTreeSet<u64> {
+        let reading = self.readings.get(stream);
+        reading
+            .map(|reading| reading.confirmed.clone())
+            .unwrap_or_default()
+    }
 }
 
 /// A handle: clones mean the same history.
@@ -45,11 +74,12 @@ impl Recorder {
         self.0.lock().clone()
     }
 
-    /// Acknowledged publishes and puts.
+    /// Acknowledged publishes of all streams, puts included.
     pub fn acked(&self) -> usize {
         let history = self.0.lock();
         let puts = history.puts.values().flatten();
-        let sent = history.events.values().chain(puts);
+        let work = history.work.values().flat_map(BTreeMap::values);
+        let sent = history.events.values().chain(puts).chain(work);
         sent.filter(|one| one.acked_seq.is_some()).count()
     }
 }

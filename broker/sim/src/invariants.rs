@@ -7,6 +7,7 @@ mod confirmed_acks;
 mod message_ids;
 mod one_cluster;
 mod one_order;
+mod work;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ pub struct Evidence {
     pub events: BTreeMap<NodeId, StreamView>,
     /// The keys stream on each broker.
     pub keys: BTreeMap<NodeId, StreamView>,
+    /// The streams whose messages go once they are acknowledged, on each broker.
+    pub work: BTreeMap<&'static str, BTreeMap<NodeId, StreamView>>,
     /// What was seen while it ran.
     pub sightings: Sightings,
 }
@@ -58,6 +61,12 @@ pub const ALL: &[Invariant] = &[
         promise: "what a consumer acknowledged and was confirmed is never pending again, and its \
                   ack floor never falls",
         check: confirmed_acks::check,
+    },
+    Invariant {
+        name: "work",
+        promise: "a message of a work queue, or one that a consumer is interested in, is stored until it \
+                  is acknowledged, and gone when that is confirmed",
+        check: work::check,
     },
     Invariant {
         name: "message ids",

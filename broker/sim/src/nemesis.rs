@@ -10,7 +10,7 @@ use crate::broker::ACCOUNT;
 use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::network::Weather;
-use crate::workload::{EVENTS, KEYS};
+use crate::workload::{EVENTS, STREAMS};
 
 /// Longest jump of a clock in one direction.
 const JUMP_MAX_S: u64 = 60;
@@ -215,7 +215,7 @@ async fn rot(cluster: &mut Cluster, fault: Fault, victim: NodeId, dice: &mut Dic
 }
 
 fn step_down(cluster: &mut Cluster, dice: &mut Dice) {
-    let Some(stream) = dice.pick(&[EVENTS, KEYS]) else {
+    let Some(stream) = dice.pick(&STREAMS) else {
         return;
     };
     let leader = cluster.leader_of(stream);

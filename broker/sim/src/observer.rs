@@ -14,7 +14,7 @@ use storage::fs::read_file;
 
 use crate::broker::ACCOUNT;
 use crate::trace::Trace;
-use crate::workload::{CONSUMER, EVENTS, KEYS};
+use crate::workload::{CONSUMER, EVENTS, STREAMS};
 
 const IDENTITY_BYTES_MAX: u64 = 1 << 20;
 const EVERYTHING: ReadLimits = ReadLimits {
@@ -71,7 +71,7 @@ impl Observer {
     pub fn look(&self, engine: &Engine, trace: &Trace) {
         let seen = &mut *self.0.lock();
         let (node, life) = (engine.env().node(), engine.env().options.start_id);
-        for stream in [EVENTS, KEYS] {
+        for stream in STREAMS {
             let Some(asset) = engine.asset(ACCOUNT, stream) else {
                 continue;
             };

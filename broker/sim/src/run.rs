@@ -12,7 +12,7 @@ use crate::history::{History, Recorder};
 use crate::invariants::{self, Evidence};
 use crate::nemesis::{self, Fault};
 use crate::observer::{self, StreamView};
-use crate::workload::{self, EVENTS, KEYS};
+use crate::workload::{self, EVENTS, JOBS, KEYS, NEWS, STREAMS};
 
 /// How long a healed cluster may take to work as if nothing had been.
 const HEALING_MAX: Duration = Duration::from_secs(30);
@@ -161,10 +161,18 @@ async fn play(plan: &Plan) -> Report {
         trace_hash: cluster.world.trace.hash(),
         events: cluster.world.trace.events(),
         acked: history.acked(),
-        confirmed: known.confirmed.len(),
+        confirmed: confirmed(&known).iter().sum(),
         violations,
         lines: cluster.world.trace.lines(),
     }
+}
+
+/// More than so many of each, as [`progress`] counts them, show that the cluster works.
+const ENOUGH: [usize; 5] = [5, 2, 5, 2, 2];
+
+/// How many acknowledgements were confirmed to the reader of each stream that has one.
+fn confirmed(history: &History) -> [usize; 3] {
+    [EVENTS, JOBS, NEWS].map(|stream| history.confirmed(stream).len())
 }
 
 /// Waits until publishes are acknowledged, keys are put and the consumer gets somewhere.
@@ -176,7 +184,8 @@ async fn progress(cluster: &mut Cluster, history: &Recorder) -> Option<String> {
             .filter(|sent| sent.acked_seq.is_some());
         let puts = history.puts.values().flatten();
         let puts = puts.filter(|sent| sent.acked_seq.is_some());
-        (events.count(), puts.count(), history.confirmed.len())
+        let [events_done, jobs, news] = confirmed(history);
+        [events.count(), puts.count(), events_done, jobs, news]
     };
     let before = history.write(|history| done(history));
     for _ in 0..HEALING_MAX.as_millis() / POLL.as_millis() {
@@ -189,14 +198,15 @@ async fn progress(cluster: &mut Cluster, history: &Recorder) -> Option<String> {
             }
         }
         let now = history.write(|history| done(history));
-        if now.0 > before.0 + 5 && now.1 > before.1 + 2 && now.2 > before.2 + 5 {
+        let is_enough = |(at, least): (usize, &usize)| now[at] > before[at] + least;
+        if ENOUGH.iter().enumerate().all(is_enough) {
             return None;
         }
     }
     let now = history.write(|history| done(history));
     Some(format!(
         "progress: no progress within {HEALING_MAX:?} after everything was healed: \
-         (publishes, puts, confirmed) were {before:?} and are {now:?}"
+         [publishes, puts, confirmed of events, jobs and news] were {before:?} and are {now:?}"
     ))
 }
 
@@ -205,7 +215,7 @@ async fn settle(cluster: &mut Cluster) -> Option<String> {
     let mut views = Vec::new();
     for _ in 0..HEALING_MAX.as_millis() / POLL.as_millis() {
         tokio::time::sleep(POLL).await;
-        views = [EVENTS, KEYS]
+        views = STREAMS
             .iter()
             .flat_map(|stream| applied(cluster, stream))
             .collect();
@@ -219,7 +229,7 @@ async fn settle(cluster: &mut Cluster) -> Option<String> {
             let mut assets = engines.flat_map(|engine| engine.assets());
             assets.all(|asset| asset.read(|machine| machine.store().damaged().is_empty()))
         };
-        if equal(EVENTS) && equal(KEYS) && is_clean() {
+        if STREAMS.into_iter().all(equal) && is_clean() {
             return None;
         }
     }
@@ -251,6 +261,7 @@ fn evidence(cluster: &Cluster, history: &Recorder) -> Evidence {
         history: history.copy(),
         events: views(EVENTS),
         keys: views(KEYS),
+        work: [JOBS, NEWS].map(|stream| (stream, views(stream))).into(),
         sightings: cluster.observer.sightings(),
     }
 }

@@ -1,5 +1,6 @@
 //! The clients: publishers with several publishes in flight, compare-and-set writers, a keeper of
-//! keys and a consumer that has each acknowledgement confirmed.
+//! keys, and consumers that have each acknowledgement confirmed: of a stream that keeps everything, of a
+//! work queue, and one that is pushed what it is interested in.
 
 mod consumer;
 mod keys;
@@ -18,7 +19,15 @@ use crate::history::Recorder;
 
 pub const EVENTS: &str = "EVENTS";
 pub const KEYS: &str = "KEYS";
+/// A work queue.
+pub const JOBS: &str = "JOBS";
+/// A stream of what a push consumer is interested in.
+pub const NEWS: &str = "NEWS";
+pub const STREAMS: [&str; 4] = [EVENTS, KEYS, JOBS, NEWS];
+/// The consumer of each stream that has one.
 pub const CONSUMER: &str = "reader";
+/// Where news are delivered.
+pub const PUSHED_TO: &str = "pushed.news";
 
 /// How long a client waits for an answer before it asks again.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,19 +47,32 @@ pub async fn prepare(world: &World, seed: u64) {
         "name": KEYS, "subjects": ["keys.>"], "num_replicas": 3, "storage": "file",
         "max_msgs_per_subject": 1, "duplicate_window": DUPLICATE_WINDOW_NS,
     });
-    for config in [events, keys] {
+    let jobs = json!({
+        "name": JOBS, "subjects": ["jobs.>"], "num_replicas": 3, "storage": "file",
+        "retention": "workqueue", "duplicate_window": DUPLICATE_WINDOW_NS,
+    });
+    let news = json!({
+        "name": NEWS, "subjects": ["news.>"], "num_replicas": 3, "storage": "file",
+        "retention": "interest", "duplicate_window": DUPLICATE_WINDOW_NS,
+    });
+    for config in [events, keys, jobs, news] {
         let name = config["name"].as_str().unwrap_or_default().to_owned();
         insist(&mut client, &format!("STREAM.CREATE.{name}"), &config).await;
     }
-    let consumer = json!({
-        "stream_name": EVENTS,
-        "config": {
-            "name": CONSUMER, "durable_name": CONSUMER, "ack_policy": "explicit",
-            "deliver_policy": "all", "ack_wait": 2_000_000_000u64, "max_ack_pending": 200,
-        },
-    });
-    let subject = format!("CONSUMER.CREATE.{EVENTS}.{CONSUMER}");
-    insist(&mut client, &subject, &consumer).await;
+    for stream in [EVENTS, JOBS, NEWS] {
+        let mut consumer = json!({
+            "stream_name": stream,
+            "config": {
+                "name": CONSUMER, "durable_name": CONSUMER, "ack_policy": "explicit",
+                "deliver_policy": "all", "ack_wait": 2_000_000_000u64, "max_ack_pending": 200,
+            },
+        });
+        if stream == NEWS {
+            consumer["config"]["deliver_subject"] = json!(PUSHED_TO);
+        }
+        let subject = format!("CONSUMER.CREATE.{stream}.{CONSUMER}");
+        insist(&mut client, &subject, &consumer).await;
+    }
 }
 
 async fn insist(client: &mut Client, subject: &str, body: &serde_json::Value) {
@@ -68,7 +90,11 @@ pub fn start(world: &World, history: &Recorder, seed: u64) -> JoinSet<()> {
     let client = |name: &str| Client::new(world.bus.clone(), name, seed);
     for number in 0..PUBLISHERS {
         let publisher = client(&format!("publisher-{number}"));
-        clients.spawn(publisher::run(publisher, history.clone()));
+        clients.spawn(publisher::run(publisher, history.clone(), EVENTS));
+    }
+    for stream in [JOBS, NEWS] {
+        let publisher = client(&format!("publisher-{stream}"));
+        clients.spawn(publisher::run(publisher, history.clone(), stream));
     }
     for number in 0..2 {
         let publisher = client(&format!("comparer-{number}"));
@@ -78,7 +104,11 @@ pub fn start(world: &World, history: &Recorder, seed: u64) -> JoinSet<()> {
         let keeper = client(&format!("keeper-{number}"));
         clients.spawn(keys::run(keeper, history.clone()));
     }
-    clients.spawn(consumer::run(client("consumer"), history.clone()));
+    for stream in [EVENTS, JOBS] {
+        let reader = client(&format!("consumer-{stream}"));
+        clients.spawn(consumer::run(reader, history.clone(), stream));
+    }
+    clients.spawn(consumer::listen(client("listener"), history.clone(), NEWS));
     clients
 }
 

@@ -1,17 +1,19 @@
 //! What a consumer acknowledged stays acknowledged.
 
 use super::Evidence;
+use crate::workload::EVENTS;
 
 pub fn check(evidence: &Evidence) -> Vec<String> {
     let mut violations = Vec::new();
+    let confirmed = evidence.history.confirmed(EVENTS);
     for (node, view) in &evidence.events {
         let Some(consumer) = &view.consumer else {
-            if evidence.history.has_consumer {
+            if evidence.history.readings.contains_key(EVENTS) {
                 violations.push(format!("broker {} has no consumer", node.0));
             }
             continue;
         };
-        for seq in &evidence.history.confirmed {
+        for seq in &confirmed {
             let is_open = *seq > consumer.delivered || consumer.pending.contains(seq);
             if *seq > consumer.ack_floor && is_open {
                 violations.push(format!(

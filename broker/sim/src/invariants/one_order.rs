@@ -5,7 +5,9 @@ use crate::observer::StreamView;
 
 pub fn check(evidence: &Evidence) -> Vec<String> {
     let mut violations = evidence.sightings.conflicts.clone();
-    for (name, views) in [("events", &evidence.events), ("keys", &evidence.keys)] {
+    let work = evidence.work.iter().map(|(name, views)| (*name, views));
+    let all = [("events", &evidence.events), ("keys", &evidence.keys)];
+    for (name, views) in all.into_iter().chain(work) {
         let mut views = views.iter();
         let Some((first_node, first)) = views.next() else {
             violations.push(format!("no broker has the stream of {name}"));

@@ -1,4 +1,4 @@
-//! A reader of the events stream that has each of its acknowledgements confirmed.
+//! Readers of streams that have each of their acknowledgements confirmed.
 
 use std::time::Duration;
 
@@ -8,19 +8,25 @@ use jetstream::consumer::ack::AckSubject;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{CONSUMER, EVENTS, PATIENCE};
+use super::{CONSUMER, PATIENCE, PUSHED_TO};
 use crate::client::{Client, Received};
 use crate::history::Recorder;
 
 const BATCH: u64 = 20;
 const PULL_EXPIRES: Duration = Duration::from_secs(1);
 
-pub async fn run(mut client: Client, history: Recorder) {
-    history.write(|history| history.has_consumer = true);
+/// How long a reader that is pushed nothing stays where it is.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
+
+/// Pulls the messages of a stream.
+pub async fn run(mut client: Client, history: Recorder, stream: &'static str) {
+    history.write(|history| {
+        history.readings.entry(stream).or_default();
+    });
     loop {
-        let messages = pull(&mut client).await;
+        let messages = pull(&mut client, stream).await;
         for message in &messages {
-            acknowledge(&mut client, &history, message).await;
+            acknowledge(&mut client, &history, stream, message).await;
         }
         if messages.is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -28,8 +34,23 @@ pub async fn run(mut client: Client, history: Recorder) {
     }
 }
 
+/// Listens to what is pushed, at one broker after the other.
+pub async fn listen(mut client: Client, history: Recorder, stream: &'static str) {
+    loop {
+        let Some(broker) = client.broker() else {
+            tokio::time::sleep(SILENCE_MAX).await;
+            continue;
+        };
+        let mut inbox = client.listen(broker, PUSHED_TO.to_owned());
+        while let Some(message) = inbox.next(Instant::now() + SILENCE_MAX).await {
+            acknowledge(&mut client, &history, stream, &message).await;
+        }
+        client.turn_away();
+    }
+}
+
 /// Asks for some messages and takes what comes until there is a pause.
-async fn pull(client: &mut Client) -> Vec<Received> {
+async fn pull(client: &mut Client, stream: &str) -> Vec<Received> {
     let mut messages = Vec::new();
     let Some(broker) = client.broker() else {
         tokio::time::sleep(PULL_EXPIRES).await;
@@ -40,7 +61,7 @@ async fn pull(client: &mut Client) -> Vec<Received> {
     let request = Outgoing {
         reply: Some(Bytes::from(inbox.subject.clone())),
         ..Outgoing::new(
-            format!("$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.{CONSUMER}"),
+            format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{CONSUMER}"),
             body.to_string(),
         )
     };
@@ -60,16 +81,32 @@ async fn pull(client: &mut Client) -> Vec<Received> {
     messages
 }
 
-async fn acknowledge(client: &mut Client, history: &Recorder, message: &Received) {
+async fn acknowledge(
+    client: &mut Client,
+    history: &Recorder,
+    stream: &'static str,
+    message: &Received,
+) {
     let Some(subject) = &message.reply else {
         return;
     };
     let Some(seq) = AckSubject::parse(subject).map(|ack| ack.token.stream_seq) else {
         return;
     };
-    history.write(|history| *history.delivered.entry(seq).or_default() += 1);
+    history.write(|history| {
+        let reading = history.readings.entry(stream).or_default();
+        *reading.delivered.entry(seq).or_default() += 1;
+        reading.acknowledged.insert(seq);
+    });
     let ack = Outgoing::new(subject.clone(), "+ACK");
     if client.request(ack, PATIENCE / 2).await.is_some() {
-        history.write(|history| history.confirmed.insert(seq));
+        history.write(|history| {
+            history
+                .readings
+                .entry(stream)
+                .or_default()
+                .confirmed
+                .insert(seq)
+        });
     }
 }

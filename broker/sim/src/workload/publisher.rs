@@ -1,4 +1,4 @@
-//! Publishers of the events stream.
+//! Publishers of events and of work.
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ fn payload(client: &mut Client, number: u64) -> Bytes {
 }
 
 /// Publishes one message after the other, each until it is acknowledged.
-pub async fn run(mut client: Client, history: Recorder) {
+pub async fn run(mut client: Client, history: Recorder, stream: &'static str) {
     for number in 0.. {
         let id = format!("{}-{number}", client.name());
-        let subject = format!("events.{}", client.name());
+        let subject = format!("{}.{}", stream.to_lowercase(), client.name());
         let payload = payload(&mut client, number);
         let sent = Sent {
             subject: subject.clone(),
@@ -35,12 +35,12 @@ pub async fn run(mut client: Client, history: Recorder) {
             acked_seq: None,
             expected_seq: None,
         };
-        history.write(|history| history.events.insert(id.clone(), sent));
+        history.write(|history| history.published(stream).insert(id.clone(), sent));
         for _ in 0..TRIES {
             let headers = [("Nats-Msg-Id", id.clone())];
             match publish(&mut client, &subject, &headers, &payload).await {
                 Outcome::Stored { seq } => {
-                    acked(&history, &id, seq);
+                    acked(&history, stream, &id, seq);
                     break;
                 }
                 Outcome::Refused => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -76,7 +76,7 @@ pub async fn compare_and_set(mut client: Client, history: Recorder) {
             ),
         ];
         if let Outcome::Stored { seq } = publish(&mut client, subject, &headers, &payload).await {
-            acked(&history, &id, seq);
+            acked(&history, EVENTS, &id, seq);
         }
         pause(&mut client).await;
     }
@@ -95,9 +95,9 @@ async fn last_seq(client: &mut Client, subject: &str) -> Option<u64> {
     }
 }
 
-fn acked(history: &Recorder, id: &str, seq: u64) {
+fn acked(history: &Recorder, stream: &'static str, id: &str, seq: u64) {
     history.write(|history| {
-        if let Some(sent) = history.events.get_mut(id) {
+        if let Some(sent) = history.published(stream).get_mut(id) {
             sent.acked_seq = Some(seq);
         }
     });
