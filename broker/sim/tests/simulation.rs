@@ -17,6 +17,18 @@ fn play(plan: &Plan) -> Report {
     run(plan).expect("a runtime")
 }
 
+/// Plays one plan and tells everything about it. What the brokers log helps to understand a failure:
+/// RUST_LOG=info.
+fn play_one(plan: &Plan) {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let report = play(plan);
+    println!("{}", report.lines.join("\n"));
+    report.expect_no_violation();
+}
+
 /// Plays the plans of many seeds on all cores; the reports are in the order of the seeds.
 fn play_all(seeds: std::ops::Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> Vec<Report> {
     let next = AtomicU64::new(seeds.start);
@@ -68,14 +80,7 @@ fn nothing_breaks_when_nothing_is_broken() {
 #[test]
 fn promises_are_kept_whatever_breaks() {
     if let Some(seed) = number("SIM_SEED") {
-        // What the brokers log helps to understand a failure: RUST_LOG=info.
-        tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-            .with_writer(std::io::stderr)
-            .init();
-        let report = play(&Plan::new(seed));
-        println!("{}", report.lines.join("\n"));
-        return report.expect_no_violation();
+        return play_one(&Plan::new(seed));
     }
     let reports = play_all(1..1 + number("SIM_SEEDS").unwrap_or(SEEDS), Plan::new);
     for report in &reports {
@@ -91,6 +96,9 @@ fn promises_are_kept_whatever_breaks() {
 
 #[test]
 fn strangers_become_one_cluster_whatever_breaks() {
+    if let Some(seed) = number("SIM_FOUNDING_SEED") {
+        return play_one(&Plan::founding(seed));
+    }
     for report in play_all(1..1 + FOUNDING_SEEDS, Plan::founding) {
         report.expect_no_violation();
     }
