@@ -1,5 +1,7 @@
 //! A broker that comes back has everything it had: streams, messages, consumers, buckets.
 
+use std::path::Path;
+
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::{self, Context, kv, stream};
 use e2e::{Broker, Ledger, Setup, read_stream, until};
@@ -8,6 +10,9 @@ use futures::StreamExt as _;
 const MESSAGES: usize = 500;
 const TAKEN: usize = 40;
 const ACKED: usize = 25;
+/// Together more than the log of one stream may hold.
+const LARGE_MESSAGES: usize = 48;
+const LARGE_BYTES: usize = 1_000_000;
 
 async fn restarted(setup: Setup) -> (Broker, Context) {
     let broker = Broker::start(setup).await;
@@ -121,6 +126,49 @@ async fn everything_is_there_after_a_crash_and_after_a_stop() {
     let (broker, context) = restarted(broker.kill().await).await;
     check(&context, &ledger).await;
     drop((broker, context));
+}
+
+/// A stream of one server does not wait until the log has no room: a restart would have to apply all of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_log_is_left_behind_while_the_broker_runs() {
+    let files = tempfile::tempdir().expect("temporary directories can be made");
+    let (broker, context) = restarted(Setup::alone("solo", files.path())).await;
+    context
+        .create_stream(stream::Config {
+            name: "LARGE".into(),
+            subjects: vec!["large".into()],
+            ..Default::default()
+        })
+        .await
+        .expect("a stream can be created");
+    let streams = broker.visible_store_dir().join("jetstream/streams");
+    assert!(!has_checkpoint(&streams));
+    for _ in 0..LARGE_MESSAGES {
+        let ack = context.publish("large", vec![b'x'; LARGE_BYTES].into());
+        ack.await.expect("it is sent").await.expect("it is stored");
+    }
+    until("checkpoint", async || {
+        has_checkpoint(&streams).then_some(()).ok_or("none yet")
+    })
+    .await;
+    let (broker, context) = restarted(broker.kill().await).await;
+    let read = read_stream(&context, "LARGE").await;
+    assert_eq!(read.messages.len(), LARGE_MESSAGES);
+    drop(broker);
+}
+
+/// Whether any stream below this directory has one.
+fn has_checkpoint(dir: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(b"manifest.")
+            || has_checkpoint(&entry.path())
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

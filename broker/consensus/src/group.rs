@@ -197,6 +197,11 @@ impl Group {
         }
     }
 
+    /// Whether other servers may have replicas of it.
+    pub fn is_replicated(&self) -> bool {
+        matches!(self.driver, Driver::Replicated(_))
+    }
+
     /// Whether the group has stopped here: it was shut down, or its log or machine failed.
     pub fn is_stopped(&self) -> bool {
         match &self.driver {

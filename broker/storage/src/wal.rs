@@ -189,6 +189,11 @@ impl Wal {
         self.core.shared.lock().groups_to_checkpoint()
     }
 
+    /// The groups whose entries take more than this many bytes. A restart has to read all of them.
+    pub fn groups_above(&self, bytes: u64) -> Vec<GroupId> {
+        self.core.shared.lock().groups_above(bytes)
+    }
+
     /// Whether appends are refused with [`Error::Full`] at present.
     pub fn is_full(&self) -> bool {
         self.core.shared.lock().full

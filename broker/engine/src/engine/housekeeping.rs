@@ -1,14 +1,22 @@
 //! What has to be looked at now and then: the log's size, and groups that differ from what is
 //! assigned.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use consensus::GroupId;
 
 use super::stalls::Stalls;
 use super::usage::Watch;
 use super::{Engine, changes};
+use crate::asset::Asset;
 use crate::meta::META_GROUP;
 
 const LOG_CHECK: Duration = Duration::from_millis(250);
+/// A group of this server alone writes a checkpoint when its log has more bytes than this: so a restart has
+/// no more to apply again, however much the stream holds. A replicated group keeps its log while there is
+/// room, for replicas that were away.
+const LOCAL_LOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Log checks between two looks at the groups' members.
 const CHECKS_PER_CONFORMING: u32 = 8;
 /// Log checks between two attempts to write what a full device had no room for.
@@ -34,25 +42,33 @@ pub(super) async fn run(engine: Engine) {
     }
 }
 
-/// Has the groups that keep the oldest log segments in use write a checkpoint.
+/// Has the groups that keep the oldest log segments in use write a checkpoint, and those of this server
+/// alone whose log is long.
 async fn relieve_log(engine: &Engine) {
-    for group in engine.env().wal.groups_to_checkpoint() {
+    let wal = &engine.env().wal;
+    for group in wal.groups_to_checkpoint() {
         if group == META_GROUP {
             if let Some(meta) = engine.meta().group()
                 && let Err(error) = meta.checkpoint().await
             {
                 tracing::warn!(%error, "checkpoint of the meta group failed");
             }
-            continue;
-        }
-        let owner = engine
-            .assets()
-            .into_iter()
-            .find(|asset| asset.assignment.read().group_id() == group);
-        if let Some(asset) = owner {
+        } else if let Some(asset) = owner(engine, group) {
             asset.checkpoint().await;
         }
     }
+    for group in wal.groups_above(LOCAL_LOG_BYTES_MAX) {
+        if let Some(asset) = owner(engine, group)
+            && asset.group().is_some_and(|group| !group.is_replicated())
+        {
+            asset.checkpoint().await;
+        }
+    }
+}
+
+fn owner(engine: &Engine, group: GroupId) -> Option<Arc<Asset>> {
+    let mut assets = engine.assets().into_iter();
+    assets.find(|asset| asset.assignment.read().group_id() == group)
 }
 
 /// Tries to write what is left in stores that had no room. They would not try by themselves:

@@ -120,6 +120,8 @@ pub(super) struct Group {
     /// Where `first` is recorded; `None` in a log that never held anything.
     floor: Option<Place>,
     entries: VecDeque<Place>,
+    /// Length of the bodies of all entries.
+    entry_bytes: u64,
     /// The bytes of the last few entries; the last one here is the last one there.
     recent: VecDeque<Bytes>,
     pub values: BTreeMap<u8, Value>,
@@ -132,6 +134,11 @@ impl Group {
 
     pub(super) fn next(&self) -> u64 {
         self.first + self.entries.len() as u64
+    }
+
+    /// Length of the bodies of all entries.
+    pub(super) fn entry_bytes(&self) -> u64 {
+        self.entry_bytes
     }
 
     /// Whether the log never held anything, so that it may start anywhere.
@@ -179,6 +186,7 @@ impl Group {
 
     /// Appends an entry with its bytes.
     pub(super) fn push(&mut self, place: Place, bytes: Bytes) {
+        self.entry_bytes += place.body_len() as u64;
         self.entries.push_back(place);
         self.recent.push_back(bytes);
     }
@@ -186,6 +194,7 @@ impl Group {
     /// Appends an entry found on disk.
     pub(super) fn push_stored(&mut self, place: Place) {
         self.recent.clear();
+        self.entry_bytes += place.body_len() as u64;
         self.entries.push_back(place);
     }
 
@@ -208,6 +217,7 @@ impl Group {
         while self.next() > index.max(self.first) {
             freed += self.recent.pop_back().map_or(0, |bytes| bytes.len() as u64);
             if let Some(place) = self.entries.pop_back() {
+                self.entry_bytes -= place.body_len() as u64;
                 releases.entry(place);
             }
         }
@@ -222,7 +232,10 @@ impl Group {
                 freed += self.evict_first();
             }
             match self.entries.pop_front() {
-                Some(place) => releases.entry(place),
+                Some(place) => {
+                    self.entry_bytes -= place.body_len() as u64;
+                    releases.entry(place);
+                }
                 None => break,
             }
             self.first += 1;

@@ -48,6 +48,8 @@ pub(super) fn recover(store: &mut Store) -> Result<Recovered, Error> {
     adopt_store_id(store, &found)?;
     let note = sync_mark::read(store).unwrap_or_default();
     let mut recovered = Recovered::default();
+    // One for all: they are long, and what an allocator is given back may stay resident for a while.
+    let mut bytes = Vec::new();
     for (i, segment) in found.iter().enumerate() {
         recovered.note_gap(segment.number);
         let next = found.get(i + 1);
@@ -64,7 +66,7 @@ pub(super) fn recover(store: &mut Store) -> Result<Recovered, Error> {
                 0
             },
         };
-        recovered.read_segment(store, segment, known)?;
+        recovered.read_segment(store, segment, known, &mut bytes)?;
     }
     if note.segment > recovered.last {
         recovered.note_missing_last();
@@ -174,10 +176,17 @@ impl Recovered {
         }
     }
 
-    fn read_segment(&mut self, store: &Store, found: &Found, known: Known) -> Result<(), Error> {
+    /// `bytes` is room for the segment.
+    fn read_segment(
+        &mut self,
+        store: &Store,
+        found: &Found,
+        known: Known,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Error> {
         let path = store.path(found.number);
-        let mut bytes = vec![0; found.size as usize];
-        read_exact_at(&*found.file, &mut bytes, 0).map_err(io("read", &path))?;
+        bytes.resize(found.size as usize, 0);
+        read_exact_at(&*found.file, bytes, 0).map_err(io("read", &path))?;
         if found.header.is_none() {
             // The block holds no record, so no group lost anything by it.
             self.damage.push(Damage {
@@ -193,7 +202,7 @@ impl Recovered {
             synced_to,
             end,
             ending,
-        } = scan(&bytes, store.seed(found.number), known);
+        } = scan(bytes, store.seed(found.number), known);
         let (file, size) = (found.file.clone(), found.size);
         let segment = Segment {
             file,
@@ -204,7 +213,7 @@ impl Recovered {
         };
         self.segments.0.insert(found.number, segment);
         for item in items {
-            self.replay(found.number, item, &bytes);
+            self.replay(found.number, item, bytes);
         }
         self.last = found.number;
         self.last_end = end;

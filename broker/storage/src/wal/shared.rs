@@ -373,6 +373,14 @@ impl Shared {
             .collect()
     }
 
+    pub(super) fn groups_above(&self, bytes: u64) -> Vec<GroupId> {
+        self.groups
+            .iter()
+            .filter(|(_, group)| group.entry_bytes() > bytes)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
     pub(super) fn stats(&self) -> Stats {
         Stats {
             segments: self.segments.0.len() as u64,

@@ -264,6 +264,28 @@ fn groups_that_hold_the_oldest_segment_are_named_when_the_log_is_large() {
 }
 
 #[test]
+fn groups_with_many_bytes_are_named() {
+    let fs = SimFs::new(1);
+    let wal = open(&fs);
+    let (small, large) = (wal.log(GroupId(1)), wal.log(GroupId(2)));
+    append(&small, 1, 1, 100);
+    append(&large, 1, 10, 100);
+    assert_eq!(wal.groups_above(99), [GroupId(1), GroupId(2)]);
+    assert_eq!(wal.groups_above(100), [GroupId(2)]);
+    commit_all(&wal);
+    drop((small, large, wal));
+    let wal = open(&fs);
+    let large = wal.log(GroupId(2));
+    assert_eq!(wal.groups_above(999), [GroupId(2)]);
+    large.purge_to(4).unwrap();
+    assert_eq!(wal.groups_above(599), [GroupId(2)]);
+    assert_eq!(wal.groups_above(600), []);
+    large.truncate_from(8, ignore).unwrap();
+    assert_eq!(wal.groups_above(299), [GroupId(2)]);
+    assert_eq!(wal.groups_above(300), []);
+}
+
+#[test]
 fn restarts_do_not_pile_up_segments() {
     let fs = SimFs::new(1);
     for _ in 0..20 {
