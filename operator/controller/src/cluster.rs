@@ -13,6 +13,7 @@
 mod act;
 mod apply;
 mod build;
+mod certificates;
 mod conditions;
 mod config_sync;
 mod dereference;

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
@@ -17,7 +17,7 @@ use crate::objects::{ACCOUNT, CLUSTER, LATER, Objects, SOON, USER, wait};
 use crate::programs::kubectl;
 use crate::prometheus::{Prometheus, Target};
 use crate::publishing;
-use crate::world::{World, identities};
+use crate::world::{World, identities, is_ready};
 
 const NAMESPACE: &str = "secure";
 const CLUSTER_NAME: &str = "safe";
@@ -79,6 +79,35 @@ pub async fn renewed(world: &mut World) -> anyhow::Result<Outcome> {
         "a renewed certificate is reason to restart brokers"
     );
     drop(client);
+
+    let unusable = Entries::from([(
+        "tls.key",
+        authority.certificate(None, 365)?["tls.key"].clone(),
+    )]);
+    let refusal = refused(world, &authority, &clusters, unusable).await?;
+    let pods: Api<Pod> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let restarted = after.first().context("there are no brokers")?.name_any();
+    pods.delete(&restarted, &DeleteParams::default()).await?;
+    let came_back = async || {
+        let brokers = world.brokers_of(NAMESPACE, CLUSTER_NAME).await?;
+        ensure!(identities(&brokers) != identities(&after), "not yet");
+        ensure!(brokers.iter().all(is_ready), "not ready");
+        Ok(())
+    };
+    wait(
+        SOON,
+        "a broker restarts with the certificate it had",
+        came_back,
+    )
+    .await;
+    hold(
+        world,
+        &authority,
+        authority.certificate(Some(address), 365)?,
+    )
+    .await?;
+    clusters.ready(SOON, CLUSTER_NAME).await;
+
     for (kind, name) in [
         (USER, "keeper"),
         (ACCOUNT, "vault"),
@@ -90,9 +119,32 @@ pub async fn renewed(world: &mut World) -> anyhow::Result<Outcome> {
     kubectl(&["delete", "namespace", NAMESPACE]).await?;
     Ok(Outcome::Passed(format!(
         "without its Secret a Cluster says: {advice}; with it {} brokers encrypt clients and routes; a certificate about to end \
-         fires its alert; the renewed one is shown without a restart",
+         fires its alert; the renewed one is shown without a restart; of one that does not fit it says: {refusal}; a broker \
+         restarted meanwhile showed the one before",
         brokers.len()
     )))
+}
+
+/// Puts something into the Secret that brokers could not use, and waits until the Cluster says so.
+async fn refused(
+    world: &World,
+    authority: &Authority,
+    clusters: &Objects,
+    unusable: Entries,
+) -> anyhow::Result<String> {
+    let mut entries = authority.certificate(None, 365)?;
+    entries.extend(unusable);
+    hold(world, authority, entries).await?;
+    let refusal = clusters.wait(SOON, CLUSTER_NAME, "refuses a certificate", |cluster| {
+        let conditions = cluster["status"]["conditions"].as_array();
+        let mut conditions = conditions.into_iter().flatten();
+        let refusal = conditions.find(|condition| {
+            condition["type"] == "Stalled" && condition["reason"] == "CertificateUnusable"
+        });
+        let refusal = refusal.with_context(|| cluster["status"].to_string())?;
+        Ok(refusal["message"].as_str().unwrap_or_default().to_owned())
+    });
+    Ok(refusal.await)
 }
 
 /// Who signs.

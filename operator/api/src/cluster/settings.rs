@@ -130,7 +130,8 @@ pub struct WebSocketListener {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClientTls {
     /// Name of a Secret in the same namespace with `tls.crt`, `tls.key` and, if clients show
-    /// certificates, `ca.crt`. When it changes, servers use the new one without a restart.
+    /// certificates, `ca.crt`. When it changes, servers use the new one without a restart. What they could
+    /// not use is reported, and they keep the one they have.
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
     /// Whether clients must show a certificate that `ca.crt` signed.
@@ -155,7 +156,8 @@ pub struct RouteListener {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteTls {
     /// Name of a Secret in the same namespace with `tls.crt`, `tls.key` and `ca.crt`, for the names
-    /// `*.CLUSTER-servers.NAMESPACE.svc`. Each server shows it and demands one that `ca.crt` signed.
+    /// `*.CLUSTER-servers.NAMESPACE.svc`. Each server shows it and demands one that `ca.crt` signed. What
+    /// servers could not use is reported, and they keep the one they have.
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
 }

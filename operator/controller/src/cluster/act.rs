@@ -11,6 +11,7 @@ use kube::{Api, Resource};
 use reconcile::{Broker, RequestError, Roots, Servers, Tls};
 use serde_json::{Value, json};
 
+use super::certificates::Listener;
 use super::fleet::Server;
 use super::names;
 use super::scale::{Next, Plan};
@@ -229,15 +230,15 @@ impl<'a> Acts<'a> {
 /// The brokers behind the clients' Service.
 fn brokers(context: &Context, valid: &ValidCluster) -> Result<Servers, RequestError> {
     let servers = Servers::new(vec![valid.client_url()], context.environment.clone());
-    let tls = match &valid.client_tls {
-        Some(tls) if tls.has_authority => tls,
+    let tls = match valid.certificates.of(Listener::Client) {
+        Some(tls) if !tls.authority.is_empty() => tls,
         _ => return Ok(servers),
     };
     let verifies = valid.spec.listeners.client.tls.as_ref();
     let verifies = verifies.is_some_and(|tls| tls.verify);
     let tls = Tls {
         authorities: tls.authority.clone(),
-        identity: tls.identity.clone().filter(|_| verifies),
+        identity: verifies.then(|| (tls.certificate.clone(), tls.key.clone())),
     };
     servers.with_tls(&tls).map_err(RequestError::NotReachable)
 }

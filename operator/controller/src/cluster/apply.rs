@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::build::Objects;
+use super::names;
 use super::validate::ValidCluster;
 use crate::context::MANAGER;
 
@@ -53,6 +54,7 @@ pub async fn apply(
     let Objects {
         service_account,
         config,
+        certificates,
         client_service,
         servers_service,
         disruption_budget,
@@ -61,6 +63,14 @@ pub async fn apply(
     } = objects;
     let to = Target { client, cluster };
     to.hold::<ServiceAccount>(service_account).await?;
+    // Before the configuration, whose hash tells servers that there are new ones.
+    match certificates {
+        Some(certificates) => drop(to.hold(certificates).await?),
+        None => {
+            let name = names::certificates_secret(&cluster.name);
+            to.remove::<Secret>(&name).await?;
+        }
+    }
     to.hold::<Secret>(config).await?;
     to.hold::<Service>(client_service).await?;
     to.hold::<Service>(servers_service).await?;
@@ -161,7 +171,7 @@ impl Target<'_> {
             Some(owner) => owner.uid == self.cluster.owner.uid,
             None => {
                 let labels = found.meta().labels.as_ref();
-                labels.and_then(|labels| labels.get(super::names::CLUSTER_LABEL))
+                labels.and_then(|labels| labels.get(names::CLUSTER_LABEL))
                     == Some(&self.cluster.name)
             }
         }

@@ -26,6 +26,7 @@ use super::validate::{ValidCluster, ValidPool};
 pub struct Objects {
     pub service_account: ServiceAccount,
     pub config: Secret,
+    pub certificates: Option<Secret>,
     pub client_service: Service,
     pub servers_service: Service,
     pub disruption_budget: Option<PodDisruptionBudget>,
@@ -57,6 +58,7 @@ pub fn build(cluster: &ValidCluster, sizes: &Sizes) -> Built {
         objects: Objects {
             service_account: service_account::service_account(cluster),
             config: config::secret(cluster, &config),
+            certificates: config::certificates(cluster),
             client_service: services::client(cluster),
             servers_service: services::servers(cluster),
             disruption_budget: budget

@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Secret};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use reconcile::{Bootstrap, Roots, RootsError};
-use sha2::{Digest, Sha256};
 
+use super::certificates::{self, Certificates, Listener, TlsSecret};
 use super::names;
 use super::scale::SERVERS_ANNOTATION;
 use crate::context::Context;
@@ -19,8 +19,10 @@ use crate::secrets::Secrets;
 pub struct Found {
     pub roots: Roots,
     pub bootstrap: Bootstrap,
-    /// Secrets with certificates, by name.
+    /// Secrets with certificates that people named, by name.
     pub tls: BTreeMap<String, TlsSecret>,
+    /// The certificates that servers have.
+    pub kept_tls: BTreeMap<Listener, TlsSecret>,
     pub stateful_sets: BTreeMap<String, StatefulSet>,
     pub pods: BTreeMap<String, Pod>,
     pub claims: BTreeMap<String, PersistentVolumeClaim>,
@@ -29,20 +31,6 @@ pub struct Found {
     pub nodes: BTreeMap<String, String>,
     /// Labels of these nodes, if any tag comes from them.
     pub node_labels: BTreeMap<String, BTreeMap<String, String>>,
-}
-
-/// A Secret with certificates.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsSecret {
-    pub name: String,
-    pub hash: Vec<u8>,
-    pub has_certificate: bool,
-    pub has_key: bool,
-    pub has_authority: bool,
-    /// `ca.crt`, for connecting as a client.
-    pub authority: String,
-    /// `tls.crt` and `tls.key`, for servers that ask clients for a certificate.
-    pub identity: Option<(String, reconcile::Secret)>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +62,10 @@ pub async fn dereference(cluster: &Cluster, context: &Context) -> Result<Found, 
         Some(tags) if !tags.from_node_labels.is_empty() => labels(client, &nodes).await?,
         _ => BTreeMap::new(),
     };
+    let (tls, kept_tls) = certificates(cluster, client, &namespace).await?;
     Ok(Found {
-        tls: certificates(cluster, client, &namespace).await?,
+        tls,
+        kept_tls,
         stateful_sets: by_name(list(client, &namespace, &labelled, "StatefulSets").await?),
         claims: by_name(list(client, &namespace, &labelled, "PersistentVolumeClaims").await?),
         pods: by_name(pods),
@@ -141,56 +131,40 @@ async fn labels(
     Ok(labels)
 }
 
+/// The Secrets that people named, and what servers mount at present.
 async fn certificates(
     cluster: &Cluster,
     client: &Client,
     namespace: &str,
-) -> Result<BTreeMap<String, TlsSecret>, Error> {
+) -> Result<(BTreeMap<String, TlsSecret>, BTreeMap<Listener, TlsSecret>), Error> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let listeners = &cluster.spec.listeners;
-    let clients = listeners.client.tls.as_ref().map(|tls| &tls.secret_name);
-    let routes = listeners.cluster.tls.as_ref().map(|tls| &tls.secret_name);
-    let websocket = listeners.websocket.as_ref();
-    let websocket = websocket.and_then(|websocket| websocket.tls.as_ref());
-    let websocket = websocket.map(|tls| &tls.secret_name);
-    let wanted = clients.into_iter().chain(routes).chain(websocket);
-    let wanted: BTreeSet<&String> = wanted.collect();
-    let mut found = BTreeMap::new();
-    for name in wanted {
-        let secret = api.get_opt(name).await.map_err(|source| Error::Read {
+    let get = async |name: &str| {
+        api.get_opt(name).await.map_err(|source| Error::Read {
             what: format!("Secret {name}"),
             source,
-        })?;
-        if let Some(secret) = secret {
-            found.insert(name.clone(), tls_secret(name, &secret));
+        })
+    };
+    let named: BTreeSet<&str> = certificates::named(&cluster.spec).collect();
+    if named.is_empty() {
+        return Ok(Default::default());
+    }
+    let mut tls = BTreeMap::new();
+    for name in named {
+        if let Some(secret) = get(name).await? {
+            tls.insert(name.to_owned(), TlsSecret::of(name, &secret));
         }
     }
-    Ok(found)
-}
-
-fn tls_secret(name: &str, secret: &Secret) -> TlsSecret {
-    let empty = BTreeMap::new();
-    let data = secret.data.as_ref().unwrap_or(&empty);
-    let mut hasher = Sha256::new();
-    for (key, value) in data {
-        hasher.update(key);
-        hasher.update((value.0.len() as u64).to_be_bytes());
-        hasher.update(&value.0);
-    }
-    let has = |key: &str| data.get(key).is_some_and(|value| !value.0.is_empty());
-    let text = |key: &str| {
-        let value = data.get(key).map(|value| value.0.as_slice());
-        String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+    let mounted = get(&names::certificates_secret(&cluster.name_any())).await?;
+    let is_ours = |secret: &Secret| {
+        let owner = cluster.metadata.uid.as_deref();
+        let owners = secret.owner_references().iter();
+        owner.is_some()
+            && owners
+                .map(|one| one.uid.as_str())
+                .any(|uid| Some(uid) == owner)
     };
-    TlsSecret {
-        name: name.to_owned(),
-        hash: hasher.finalize().to_vec(),
-        has_certificate: has("tls.crt"),
-        has_key: has("tls.key"),
-        has_authority: has("ca.crt"),
-        authority: text("ca.crt"),
-        identity: Some((text("tls.crt"), reconcile::Secret::new(text("tls.key")))),
-    }
+    let kept = mounted.filter(is_ours).as_ref().map(Certificates::kept);
+    Ok((tls, kept.unwrap_or_default()))
 }
 
 impl Found {

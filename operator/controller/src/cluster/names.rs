@@ -82,6 +82,11 @@ pub fn config_secret(cluster: &str) -> String {
     format!("{cluster}-config")
 }
 
+/// Of the Secret with the certificates that servers show.
+pub fn certificates_secret(cluster: &str) -> String {
+    format!("{cluster}-certificates")
+}
+
 /// The DNS name of a server.
 pub fn server_host(cluster: &str, namespace: &str, server: &str) -> String {
     format!("{server}.{}.{namespace}.svc", servers_service(cluster))

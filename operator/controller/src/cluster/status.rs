@@ -9,6 +9,7 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::events::EventType;
 use kube::{Api, Resource, ResourceExt};
 
+use super::certificates::Listener;
 use super::conditions::{self, Claim};
 use super::fleet::{ConfigState, PodState, Server};
 use super::names;
@@ -255,7 +256,7 @@ fn member(valid: &ValidCluster, server: &Server) -> Member {
 }
 
 fn certificates(situation: &Situation<'_>) -> Vec<CertificateStatus> {
-    let Some(tls) = &situation.valid.client_tls else {
+    let Some(tls) = situation.valid.certificates.of(Listener::Client) else {
         return Vec::new();
     };
     vec![CertificateStatus {

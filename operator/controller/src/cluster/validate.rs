@@ -10,7 +10,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Resource, ResourceExt};
 use reconcile::Bootstrap;
 
-use super::dereference::{Found, TlsSecret};
+use super::certificates::{self, Certificates, Listener};
+use super::dereference::Found;
 use super::maintenance::Window;
 use super::{names, quantity};
 
@@ -26,10 +27,7 @@ pub struct ValidCluster {
     pub image: String,
     pub pools: Vec<ValidPool>,
     pub bootstrap: Bootstrap,
-    /// For clients; with the certificates' Secret.
-    pub client_tls: Option<TlsSecret>,
-    pub route_tls: Option<TlsSecret>,
-    pub websocket_tls: Option<TlsSecret>,
+    pub certificates: Certificates,
     /// When servers may be restarted; always if there are none.
     pub windows: Vec<Window>,
     /// StatefulSets of pools that are gone, without servers.
@@ -57,7 +55,7 @@ pub struct ValidPool {
 }
 
 /// Why nothing can be done until a person changes something.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     #[error(
         "Secret {name} does not exist; create it with tls.crt, tls.key and ca.crt, or remove {field}"
@@ -68,6 +66,12 @@ pub enum Invalid {
         name: String,
         key: &'static str,
         field: &'static str,
+    },
+    #[error("Secret {name}, which {field} names: {why}; renew it")]
+    NoCertificate {
+        name: String,
+        field: &'static str,
+        why: String,
     },
     #[error("{field} {value:?} is not an amount; write one such as 500m, 2 or 1Gi")]
     NoAmount { field: String, value: String },
@@ -91,6 +95,7 @@ impl Invalid {
         match self {
             Invalid::NoSecret { .. } => "SecretNotFound",
             Invalid::NoEntry { .. } => "SecretIncomplete",
+            Invalid::NoCertificate { .. } => "CertificateUnusable",
             Invalid::NoAmount { .. }
             | Invalid::NoWindow(_)
             | Invalid::TooMany(_)
@@ -109,28 +114,6 @@ pub fn validate(
 ) -> Result<ValidCluster, Invalid> {
     let spec = &cluster.spec;
     let name = cluster.name_any();
-    let client = &spec.listeners.client.tls;
-    let client_tls = client
-        .as_ref()
-        .map(|tls| certificates(found, &tls.secret_name, "listeners.client.tls", tls.verify))
-        .transpose()?;
-    let routes = &spec.listeners.cluster.tls;
-    let route_tls = routes
-        .as_ref()
-        .map(|tls| certificates(found, &tls.secret_name, "listeners.cluster.tls", true))
-        .transpose()?;
-    let websocket = spec.listeners.websocket.as_ref();
-    let websocket_tls = websocket
-        .and_then(|websocket| websocket.tls.as_ref())
-        .map(|tls| {
-            certificates(
-                found,
-                &tls.secret_name,
-                "listeners.websocket.tls",
-                tls.verify,
-            )
-        })
-        .transpose()?;
     let pools = pools(spec, &name, found)?;
     Ok(ValidCluster {
         namespace: cluster.namespace().unwrap_or_default(),
@@ -142,9 +125,7 @@ pub fn validate(
         leftover: leftover(&pools, found)?,
         pools,
         bootstrap: found.bootstrap.clone(),
-        client_tls,
-        route_tls,
-        websocket_tls,
+        certificates: certificates::choose(spec, &found.tls, &found.kept_tls)?,
         windows: windows(spec)?,
         spec: spec.clone(),
         node_labels: found.labels_by_server(),
@@ -159,32 +140,6 @@ fn windows(spec: &ClusterSpec) -> Result<Vec<Window>, Invalid> {
         window.ok_or_else(|| Invalid::NoWindow(format!("{} for {}", said.start, said.duration)))
     })
     .collect()
-}
-
-fn certificates(
-    found: &Found,
-    name: &str,
-    field: &'static str,
-    needs_authority: bool,
-) -> Result<TlsSecret, Invalid> {
-    let secret = found.tls.get(name).ok_or_else(|| Invalid::NoSecret {
-        name: name.to_owned(),
-        field,
-    })?;
-    let missing = match secret {
-        secret if !secret.has_certificate => Some("tls.crt"),
-        secret if !secret.has_key => Some("tls.key"),
-        secret if needs_authority && !secret.has_authority => Some("ca.crt"),
-        _ => None,
-    };
-    match missing {
-        None => Ok(secret.clone()),
-        Some(key) => Err(Invalid::NoEntry {
-            name: name.to_owned(),
-            key,
-            field,
-        }),
-    }
 }
 
 fn pools(spec: &ClusterSpec, cluster: &str, found: &Found) -> Result<Vec<ValidPool>, Invalid> {
@@ -303,7 +258,7 @@ impl ValidCluster {
 
     /// Where clients inside Kubernetes connect.
     pub fn client_url(&self) -> String {
-        let scheme = match self.client_tls {
+        let scheme = match self.certificates.of(Listener::Client) {
             Some(_) => "tls",
             None => "nats",
         };
@@ -314,7 +269,7 @@ impl ValidCluster {
     /// Where clients that speak WebSocket connect, if they may.
     pub fn websocket_url(&self) -> Option<String> {
         self.spec.listeners.websocket.as_ref()?;
-        let scheme = match self.websocket_tls {
+        let scheme = match self.certificates.of(Listener::WebSocket) {
             Some(_) => "wss",
             None => "ws",
         };

@@ -12,6 +12,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use sha2::{Digest, Sha256};
 
+use super::super::certificates::Listener;
 use super::super::names;
 use super::super::validate::{ValidCluster, ValidPool};
 use super::{Sizes, metadata, servers};
@@ -49,6 +50,17 @@ pub fn render(cluster: &ValidCluster, sizes: &Sizes) -> BTreeMap<String, Config>
         .collect()
 }
 
+/// The certificates that servers show, if any connection is encrypted.
+pub fn certificates(cluster: &ValidCluster) -> Option<Secret> {
+    let data = cluster.certificates.data();
+    (!data.is_empty()).then(|| Secret {
+        metadata: metadata::owned(cluster, &names::certificates_secret(&cluster.name)),
+        data: Some(data),
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    })
+}
+
 pub fn secret(cluster: &ValidCluster, configs: &BTreeMap<String, Config>) -> Secret {
     let files = configs.iter().map(|(server, config)| {
         let text = config.text.clone().into_bytes();
@@ -65,13 +77,9 @@ pub fn secret(cluster: &ValidCluster, configs: &BTreeMap<String, Config>) -> Sec
 fn hash(text: &str, cluster: &ValidCluster) -> String {
     let mut hasher = Sha256::new();
     hasher.update(text);
-    let certificates = [
-        &cluster.client_tls,
-        &cluster.route_tls,
-        &cluster.websocket_tls,
-    ];
+    let certificates = Listener::ALL.map(|listener| cluster.certificates.of(listener));
     for tls in certificates.into_iter().flatten() {
-        hasher.update(&tls.hash);
+        hasher.update(tls.hash());
     }
     let digest = hasher.finalize();
     let mut text = String::new();

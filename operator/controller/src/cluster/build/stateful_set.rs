@@ -9,16 +9,17 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
-    Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaim,
-    PersistentVolumeClaimSpec, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec,
-    PodTemplateSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction,
-    TopologySpreadConstraint, Volume, VolumeMount, VolumeResourceRequirements,
-    WeightedPodAffinityTerm,
+    KeyToPath, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, PodAffinityTerm, PodAntiAffinity,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecretVolumeSource,
+    SecurityContext, SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
+    VolumeResourceRequirements, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::super::certificates::Listener;
 use super::super::names;
 use super::super::scale::SERVERS_ANNOTATION;
 use super::super::validate::{ValidCluster, ValidPool};
@@ -245,18 +246,42 @@ fn port(name: &str, number: i32) -> ContainerPort {
     }
 }
 
-/// Volumes of Secrets, with where they are mounted.
-fn secrets(cluster: &ValidCluster) -> Vec<(&'static str, String, &'static str)> {
-    let config = names::config_secret(&cluster.name);
-    let client = cluster.client_tls.as_ref();
-    let routes = cluster.route_tls.as_ref();
-    let mut all = vec![("config", config, names::CONFIG_PATH)];
-    all.extend(client.map(|tls| ("client-tls", tls.name.clone(), names::CLIENT_TLS_PATH)));
-    all.extend(routes.map(|tls| ("cluster-tls", tls.name.clone(), names::ROUTE_TLS_PATH)));
-    let websocket = cluster.websocket_tls.as_ref();
-    all.extend(websocket.map(|tls| {
-        let name = tls.name.clone();
-        ("websocket-tls", name, names::WEBSOCKET_TLS_PATH)
+/// A Secret in the pods.
+struct Mounted {
+    volume: &'static str,
+    secret: String,
+    /// Its entries and the names of their files. Default: all under their own names.
+    items: Option<Vec<KeyToPath>>,
+    path: &'static str,
+}
+
+fn secrets(cluster: &ValidCluster) -> Vec<Mounted> {
+    let mut all = vec![Mounted {
+        volume: "config",
+        secret: names::config_secret(&cluster.name),
+        items: None,
+        path: names::CONFIG_PATH,
+    }];
+    let encrypted = Listener::ALL
+        .into_iter()
+        .filter(|listener| cluster.certificates.of(*listener).is_some());
+    all.extend(encrypted.map(|listener| {
+        let (volume, path) = match listener {
+            Listener::Client => ("client-tls", names::CLIENT_TLS_PATH),
+            Listener::Cluster => ("cluster-tls", names::ROUTE_TLS_PATH),
+            Listener::WebSocket => ("websocket-tls", names::WEBSOCKET_TLS_PATH),
+        };
+        let items = listener.entries().map(|(key, file)| KeyToPath {
+            key,
+            path: file.to_owned(),
+            mode: None,
+        });
+        Mounted {
+            volume,
+            secret: names::certificates_secret(&cluster.name),
+            items: Some(items.to_vec()),
+            path,
+        }
     }));
     all
 }
@@ -264,11 +289,12 @@ fn secrets(cluster: &ValidCluster) -> Vec<(&'static str, String, &'static str)> 
 fn volumes(cluster: &ValidCluster) -> Vec<Volume> {
     let secrets = secrets(cluster).into_iter();
     secrets
-        .map(|(volume, secret, _)| Volume {
-            name: volume.to_owned(),
+        .map(|mounted| Volume {
+            name: mounted.volume.to_owned(),
             secret: Some(SecretVolumeSource {
-                secret_name: Some(secret),
+                secret_name: Some(mounted.secret),
                 default_mode: Some(0o440),
+                items: mounted.items,
                 ..SecretVolumeSource::default()
             }),
             ..Volume::default()
@@ -283,9 +309,9 @@ fn mounts(cluster: &ValidCluster) -> Vec<VolumeMount> {
         ..VolumeMount::default()
     };
     let secrets = secrets(cluster).into_iter();
-    let secrets = secrets.map(|(volume, _, path)| VolumeMount {
-        name: volume.to_owned(),
-        mount_path: path.to_owned(),
+    let secrets = secrets.map(|mounted| VolumeMount {
+        name: mounted.volume.to_owned(),
+        mount_path: mounted.path.to_owned(),
         read_only: Some(true),
         ..VolumeMount::default()
     });

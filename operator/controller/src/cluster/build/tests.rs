@@ -12,7 +12,8 @@ use serde::Serialize;
 use settings::Options;
 use settings::options::{Port, Resolver};
 
-use super::super::dereference::{Found, TlsSecret};
+use super::super::certificates::{Certificates, Listener, TlsSecret};
+use super::super::dereference::Found;
 use super::super::names;
 use super::super::validate::{Invalid, ValidCluster, validate};
 use super::{Built, Sizes, build};
@@ -39,26 +40,30 @@ pub fn found() -> Found {
     let store = Directory::new(keys.path());
     let roots = futures::executor::block_on(Roots::load(&store, &environment)).expect("keys");
     let tls = |name: &str| {
-        let secret = TlsSecret {
-            name: name.to_owned(),
-            hash: vec![1],
-            has_certificate: true,
-            has_key: true,
-            has_authority: true,
-            authority: String::new(),
-            identity: None,
-        };
+        let secret = certificate(name);
         (name.to_owned(), secret)
     };
     Found {
         bootstrap: roots.bootstrap(0).expect("it signs"),
         roots,
         tls: BTreeMap::from(["shop-client", "shop-routes", "shop-websocket"].map(tls)),
+        kept_tls: BTreeMap::new(),
         stateful_sets: BTreeMap::new(),
         pods: BTreeMap::new(),
         claims: BTreeMap::new(),
         nodes: BTreeMap::new(),
         node_labels: BTreeMap::new(),
+    }
+}
+
+/// A new one each time.
+fn certificate(secret: &str) -> TlsSecret {
+    let made = rcgen::generate_simple_self_signed(vec!["shop".to_owned()]).expect("it is made");
+    TlsSecret {
+        name: secret.to_owned(),
+        certificate: made.cert.pem(),
+        key: reconcile::Secret::new(made.signing_key.serialize_pem()),
+        authority: made.cert.pem(),
     }
 }
 
@@ -111,11 +116,13 @@ fn documents(built: &Built) -> String {
     let objects = &built.objects;
     let mut out = String::new();
     document(&mut out, &objects.service_account);
-    let mut config = objects.config.clone();
-    for text in config.data.iter_mut().flatten() {
-        text.1.0.clear();
+    for secret in std::iter::once(&objects.config).chain(&objects.certificates) {
+        let mut secret = secret.clone();
+        for text in secret.data.iter_mut().flatten() {
+            text.1.0.clear();
+        }
+        document(&mut out, &secret);
     }
-    document(&mut out, &config);
     document(&mut out, &objects.client_service);
     document(&mut out, &objects.servers_service);
     if let Some(budget) = &objects.disruption_budget {
@@ -156,9 +163,10 @@ fn configurations_are_those_of_the_files() {
         let data = built(name).objects.config.data.unwrap_or_default();
         let text = &data.get("shop-0.conf").expect("a configuration").0;
         let text = String::from_utf8_lossy(text).into_owned();
-        // Tokens are signed, and long.
+        // Tokens are signed, and long. Certificates, and so their hashes, are others each time.
         let lines = text.lines().map(|line| match line.find(": eyJ") {
             Some(at) => format!("{}: TOKEN", &line[..at]),
+            None if line.starts_with("server_metadata") => "server_metadata HASH".to_owned(),
             None => line.to_owned(),
         });
         let lines: Vec<String> = lines.collect();
@@ -253,14 +261,59 @@ fn the_same_input_gives_the_same_objects_and_another_one_other_hashes() {
     let cluster = valid("everything");
     let first = build(&cluster, &Sizes::new());
     assert_eq!(first, build(&cluster, &Sizes::new()));
-    let mut renewed = cluster.clone();
-    renewed.client_tls.as_mut().expect("it has one").hash = vec![2];
+    let mut found = found();
+    let renewed = certificate("shop-client");
+    found.tls.insert(renewed.name.clone(), renewed);
+    let renewed = validate(&fixture("everything"), &found, IMAGE).expect("it is valid");
     let second = build(&renewed, &Sizes::new());
     for (server, hash) in &first.config_hashes {
         assert_ne!(second.config_hashes.get(server), Some(hash));
     }
     // A new certificate is no reason to restart.
     assert_eq!(first.objects.stateful_sets, second.objects.stateful_sets);
+}
+
+#[test]
+fn servers_keep_the_certificate_they_have_when_what_is_named_can_not_be_used() {
+    let cluster = fixture("everything");
+    let mut found = found();
+    let good = validate(&cluster, &found, IMAGE).expect("it is valid");
+    assert_eq!(good.certificates.problem, None);
+    let before = build(&good, &Sizes::new());
+    let mounted = before.objects.certificates.clone().expect("there are some");
+    type Damage<'a> = (&'a str, &'a dyn Fn(&mut TlsSecret));
+    let damages: [Damage<'_>; 4] = [
+        ("tls.crt is no certificate", &|tls| {
+            tls.certificate = "?".to_owned()
+        }),
+        ("tls.key is no private key", &|tls| {
+            tls.key = reconcile::Secret::new("?")
+        }),
+        ("does not go with", &|tls| tls.key = certificate("").key),
+        ("ca.crt", &|tls| tls.authority = "?".to_owned()),
+    ];
+    for (why, damage) in damages {
+        let named = found.tls.get("shop-client").expect("it is there").clone();
+        damage(found.tls.get_mut("shop-client").expect("it is there"));
+        found.kept_tls.clear();
+        let refused = validate(&cluster, &found, IMAGE).expect_err("servers have none yet");
+        assert_eq!(refused.reason(), "CertificateUnusable");
+        assert!(refused.to_string().contains(why), "{refused}");
+        found.kept_tls = Certificates::kept(&mounted);
+        let valid = validate(&cluster, &found, IMAGE).expect("servers have one");
+        assert_eq!(valid.certificates.problem, Some(refused));
+        assert_eq!(
+            build(&valid, &Sizes::new()).objects.certificates,
+            before.objects.certificates
+        );
+        found.tls.insert("shop-client".to_owned(), named);
+    }
+    found.tls.remove("shop-client");
+    let valid = validate(&cluster, &found, IMAGE).expect("servers have one");
+    let reason = valid.certificates.problem.as_ref().map(Invalid::reason);
+    assert_eq!(reason, Some("SecretNotFound"));
+    let kept = valid.certificates.of(Listener::Client).expect("it is kept");
+    assert_eq!(kept.name, "shop-client");
 }
 
 #[test]
@@ -317,7 +370,7 @@ fn what_is_missing_is_named() {
     assert!(missing.to_string().contains("shop-client"), "{missing}");
     let incomplete = refused(&|_, found| {
         for tls in found.tls.values_mut() {
-            tls.has_authority = false;
+            tls.authority.clear();
         }
     });
     assert_eq!(incomplete.reason(), "SecretIncomplete");

@@ -7,6 +7,7 @@ use api::cluster::{
 use api::status::{READY, RECONCILING, STALLED};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::super::certificates::Listener;
 use super::super::conditions::Claim;
 use super::super::fleet::{ConfigState, PodState};
 use super::super::roll::{self, Decision};
@@ -76,18 +77,28 @@ fn ready(
     if let Next::Refused { .. } = situation.plan.next {
         return Claim::new(READY, false, resizing.reason, resizing.message.clone());
     }
+    if let Some(kept) = kept_certificate(situation, READY, false) {
+        return kept;
+    }
     Claim::new(READY, true, "Ready", "all servers are ready and up to date")
 }
 
 /// Clients refuse servers whose certificate has ended.
 fn certificate(situation: &Situation<'_>, now: Timestamp) -> Option<Claim> {
-    let tls = situation.valid.client_tls.as_ref()?;
+    let tls = situation.valid.certificates.of(Listener::Client)?;
     let end = certificate_end(situation).filter(|end| *end <= now)?;
     let message = format!(
         "the certificate in Secret {} ended at {end}; renew it",
         tls.name
     );
     Some(Claim::new(READY, false, "CertificateExpired", message))
+}
+
+/// What people named can not be used.
+fn kept_certificate(situation: &Situation<'_>, type_: &'static str, holds: bool) -> Option<Claim> {
+    let problem = situation.valid.certificates.problem.as_ref()?;
+    let message = format!("{problem}; servers keep the certificate that they have");
+    Some(Claim::new(type_, holds, problem.reason(), message))
 }
 
 fn quorum(situation: &Situation<'_>) -> Claim {
@@ -236,6 +247,9 @@ fn stalled(
     }
     if let Some(expired) = certificate {
         return Claim::new(STALLED, true, expired.reason, expired.message.clone());
+    }
+    if let Some(kept) = kept_certificate(situation, STALLED, true) {
+        return kept;
     }
     if let Some(why) = &situation.not_growing {
         return Claim::new(STALLED, true, "VolumesNotGrown", why.clone());
