@@ -1,7 +1,7 @@
 //! How a leader reads the origin of a mirror or source.
 //!
 //! A [`Copier`] asks the origin for an ephemeral push consumer that starts after what has been
-//! copied, follows its messages, and hands out stretches of them for the stream's log. A message
+//! copied, or has a durable one that a person made for it start there, follows its messages, and hands out stretches of them for the stream's log. A message
 //! that is missing, an origin that falls silent or refuses, or a stretch that the stream could not
 //! take makes it ask anew. What was copied is decided by the log alone.
 
@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::api::source::SourceInfo;
 use crate::command::{Copied, CopiedMessage, MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
 use crate::config::StreamSource;
+use crate::consumer::status;
 use crate::error::ApiError;
 use crate::stream::Position;
 use subject::Transform;
@@ -55,8 +56,8 @@ pub enum Send {
         headers: Bytes,
         payload: Bytes,
     },
-    /// An empty message that tells the origin to go on.
-    FlowControl { subject: Bytes },
+    /// An empty message that tells the origin to go on, and where it needs to know what is stored.
+    FlowControl { subject: Bytes, headers: Bytes },
 }
 
 /// A message that arrived at the deliver subject.
@@ -82,6 +83,15 @@ enum Phase {
     },
 }
 
+/// A request of the origin to be told that all before it has come.
+#[derive(Debug)]
+struct FlowControl {
+    subject: Bytes,
+    /// The last message before it.
+    consumer_seq: u64,
+    stream_seq: u64,
+}
+
 /// Reads one origin.
 pub struct Copier {
     setup: Setup,
@@ -95,7 +105,7 @@ pub struct Copier {
     waiting: Vec<CopiedMessage>,
     waiting_bytes: usize,
     /// The origin waits for an answer here.
-    flow_control: Option<Bytes>,
+    flow_control: Option<FlowControl>,
     retry_ns: i64,
     lag: u64,
     last_heard_ns: Option<i64>,
@@ -139,18 +149,34 @@ impl Copier {
         }
     }
 
-    /// Does what is due. `token` gives a fresh subject token.
-    pub fn run(&mut self, now_ns: i64, token: impl FnMut() -> String, out: &mut Vec<Send>) {
+    /// Does what is due. `token` gives a fresh subject token, `copied_seq` is how far the log says the
+    /// origin has been copied.
+    pub fn run(
+        &mut self,
+        now_ns: i64,
+        copied_seq: u64,
+        token: impl FnMut() -> String,
+        out: &mut Vec<Send>,
+    ) {
         match &self.phase {
             Phase::Waiting { until_ns } if *until_ns <= now_ns => self.ask(now_ns, token, out),
             Phase::Asking { until_ns, .. } if *until_ns <= now_ns => self.retry(now_ns),
             Phase::Following { silent_at_ns, .. } if *silent_at_ns <= now_ns => self.retry(now_ns),
             _ => {}
         }
-        if self.waiting_bytes < MAX_WAITING_BYTES
-            && let Some(subject) = self.flow_control.take()
-        {
-            out.push(Send::FlowControl { subject });
+        // An origin whose consumer is durable forgets what it is told is stored.
+        let is_durable = self.setup.source.consumer.is_some();
+        let has_room = self.waiting_bytes < MAX_WAITING_BYTES;
+        let answered = self
+            .flow_control
+            .take_if(|asked| has_room && (!is_durable || asked.stream_seq <= copied_seq));
+        if let Some(asked) = answered {
+            let headers = match is_durable {
+                true => status::stored_through(asked.consumer_seq, asked.stream_seq),
+                false => Bytes::new(),
+            };
+            let subject = asked.subject;
+            out.push(Send::FlowControl { subject, headers });
         }
     }
 
@@ -167,7 +193,7 @@ impl Copier {
         let Phase::Asking { deliver, .. } = &self.phase else {
             return;
         };
-        match request::read_answer(payload) {
+        match request::read_answer(&self.setup, payload) {
             Ok(pending) => {
                 let deliver = deliver.clone();
                 if !self.setup.is_mirror {
@@ -208,7 +234,11 @@ impl Copier {
         self.last_heard_ns = Some(now_ns);
         let (is_next, copy) = match message::kind(&delivered) {
             Kind::FlowControl => {
-                self.flow_control = Some(delivered.reply);
+                self.flow_control = Some(FlowControl {
+                    subject: delivered.reply,
+                    consumer_seq: *consumer_seq,
+                    stream_seq: self.seen_seq,
+                });
                 return;
             }
             Kind::Heartbeat {
@@ -221,7 +251,11 @@ impl Copier {
                     self.seen_seq = self.seen_seq.max(last_stream_seq);
                 }
                 if let Some(subject) = stalled_on {
-                    self.flow_control = Some(subject);
+                    self.flow_control = Some(FlowControl {
+                        subject,
+                        consumer_seq: *consumer_seq,
+                        stream_seq: self.seen_seq,
+                    });
                 }
                 (is_complete, None)
             }
@@ -306,7 +340,10 @@ impl Copier {
     }
 
     fn ask(&mut self, now_ns: i64, mut token: impl FnMut() -> String, out: &mut Vec<Send>) {
-        let deliver = request::deliver_subject(&self.setup, &token());
+        let deliver = match &self.setup.source.consumer {
+            Some(consumer) => consumer.deliver_subject.clone(),
+            None => request::deliver_subject(&self.setup, &token()),
+        };
         out.push(request::request(
             &self.setup,
             &self.handed,

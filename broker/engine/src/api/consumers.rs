@@ -40,8 +40,7 @@ pub async fn create(
     let outcome = created(engine, asset, job, request).await;
     match (wire::headers::get(&job.headers, IDENTITY), outcome) {
         (Some(_), Outcome::Response(response)) => {
-            let identity = asset.read(|machine| machine.identity());
-            let headers = Builder::new().add(IDENTITY, identity).build();
+            let headers = identity_header(asset);
             Outcome::Marked { headers, response }
         }
         (_, outcome) => outcome,
@@ -156,6 +155,11 @@ fn check_identity(asset: &Asset, job: &Job) -> Result<(), ApiError> {
         true => Ok(()),
         false => Err(ApiError::consumer_stream_identity_mismatch(ours)),
     }
+}
+
+fn identity_header(asset: &Asset) -> Vec<u8> {
+    let identity = asset.read(|machine| machine.identity());
+    Builder::new().add(IDENTITY, identity).build()
 }
 
 /// The durable names in the subject and in the body must say the same.
@@ -315,6 +319,9 @@ pub fn reset(engine: &Engine, asset: &Arc<Asset>, job: &Job, request: &ApiReques
         Ok(body) => body,
         Err(error) => return error.into(),
     };
+    if let Err(error) = check_identity(asset, job) {
+        return error.into();
+    }
     let Some(live) = asset.live() else {
         return Outcome::Silent;
     };
@@ -333,7 +340,14 @@ pub fn reset(engine: &Engine, asset: &Arc<Asset>, job: &Job, request: &ApiReques
         request.verb.response_name(),
         &ResetResponse { info, reset_seq },
     );
-    let message = Outgoing::new(job.reply.clone(), response);
+    let headers = match wire::headers::get(&job.headers, IDENTITY) {
+        Some(_) => identity_header(asset),
+        None => Vec::new(),
+    };
+    let message = Outgoing {
+        headers: headers.into(),
+        ..Outgoing::new(job.reply.clone(), response)
+    };
     live.with_consumers(asset, |consumers| consumers.confirm(message));
     live.inbox.wake.notify_one();
     Outcome::Silent

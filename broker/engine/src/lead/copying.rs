@@ -175,11 +175,16 @@ impl Running {
             short_hash(unique.as_bytes())
         };
         let mut sends = Vec::new();
-        self.copier.run(asset.env.now_ns(), token, &mut sends);
+        let copied = asset.read(|machine| machine.position(self.copier.key()).seq);
+        self.copier
+            .run(asset.env.now_ns(), copied, token, &mut sends);
         let account = asset.account();
         for send in sends {
             let message = match send {
-                Send::FlowControl { subject } => Outgoing::new(subject, ""),
+                Send::FlowControl { subject, headers } => Outgoing {
+                    headers,
+                    ..Outgoing::new(subject, "")
+                },
                 Send::Request {
                     subject,
                     reply,

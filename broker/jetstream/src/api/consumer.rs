@@ -53,7 +53,7 @@ pub struct UnpinRequest {
 }
 
 /// The body of a reset; `seq` 0 goes back to the ack floor.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetRequest {
     pub seq: u64,

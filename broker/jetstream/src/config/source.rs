@@ -11,10 +11,15 @@ const BETWEEN_FILTERS: &str = "\x0c";
 const HASH_LENGTH: usize = 8;
 
 impl StreamSource {
-    /// Tells the sources of one stream apart: origin, filters and what they are rewritten to.
+    /// Tells the sources of one stream apart: origin, filters and what they are rewritten to, and the
+    /// consumer if they name one.
     pub fn key(&self) -> String {
         let (filters, destinations) = self.routes();
-        format!("{} {filters} {destinations}", self.origin())
+        let key = format!("{} {filters} {destinations}", self.origin());
+        match &self.consumer {
+            Some(consumer) => format!("{key} {}", consumer.name),
+            None => key,
+        }
     }
 
     /// The origin's name; one in another account or domain carries a hash of its API's prefix.

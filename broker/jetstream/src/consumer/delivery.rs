@@ -184,10 +184,20 @@ impl Delivery {
         }
     }
 
-    /// A client's reply to a flow control request, by the subject it was sent to.
-    pub fn flow_control_reply(&mut self, subject: &[u8]) {
-        if let Mode::Push(push) = &mut self.mode {
-            push.flow_control_reply(subject);
+    /// A client's reply to a flow control request, by the subject it was sent to. Where such replies
+    /// acknowledge, its headers say up to which message.
+    pub fn flow_control_reply(&mut self, now_ns: i64, subject: &[u8], headers: &[u8]) {
+        let Mode::Push(push) = &mut self.mode else {
+            return;
+        };
+        let is_expected = push.flow_control_reply(subject);
+        if !is_expected || self.config.ack_policy != AckPolicy::FlowControl {
+            return;
+        }
+        let stream_seq = status::last_stream_seq(headers).min(self.next_seq - 1);
+        if stream_seq > self.state.ack_floor().stream_seq {
+            self.last_acked_ns = Some(now_ns);
+            self.record(Fact::AckedThrough { stream_seq });
         }
     }
 
@@ -353,7 +363,10 @@ impl Delivery {
                     self.last_used_ns = self.last_used_ns.max(used_ns);
                 }
             }
-            Mode::Push(push) => push.keep_time(now_ns, last, out),
+            Mode::Push(push) => {
+                let is_unacknowledged = !self.state.pending().is_empty();
+                push.keep_time(now_ns, last, is_unacknowledged, out);
+            }
         }
     }
 
@@ -421,7 +434,11 @@ impl Delivery {
                 self.last_used_ns = now_ns;
                 pulls.delivered(now_ns, out);
             }
-            Mode::Push(push) => push.delivered(now_ns, size, out),
+            Mode::Push(push) => {
+                let pending = self.state.pending().len() as i64;
+                let is_last = pending >= self.config.max_ack_pending;
+                push.delivered(now_ns, size, is_last, out);
+            }
         }
         Ok(Ok(()))
     }
@@ -460,7 +477,9 @@ impl Delivery {
                 time_ns,
             });
         }
-        if self.config.ack_policy != AckPolicy::None {
+        // Whoever acknowledges by flow control resets the consumer instead of waiting for messages again.
+        let is_repeated = matches!(self.config.ack_policy, AckPolicy::Explicit | AckPolicy::All);
+        if is_repeated {
             let wait_ns = self.config.ack_wait_of_ns(deliveries);
             self.redelivery
                 .schedule(stream_seq, now_ns.saturating_add(wait_ns));

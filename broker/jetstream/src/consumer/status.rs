@@ -45,6 +45,21 @@ pub fn idle_heartbeat(consumer_seq: u64, stream_seq: u64, stalled_on: Option<&By
     Bytes::from(block)
 }
 
+/// The header block of a reply to a flow control request that says what has been stored.
+pub fn stored_through(consumer_seq: u64, stream_seq: u64) -> Bytes {
+    Bytes::from(format!(
+        "NATS/1.0\r\nNats-Last-Consumer: {consumer_seq}\r\nNats-Last-Stream: {stream_seq}\r\n\r\n"
+    ))
+}
+
+/// The stream sequence that such a block names; 0 without one.
+pub fn last_stream_seq(headers: &[u8]) -> u64 {
+    wire::headers::get(headers, "Nats-Last-Stream")
+        .and_then(|text| std::str::from_utf8(text).ok())
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
+
 /// Replaces `out` by the header block of a message whose payload is left out: the message's own
 /// headers plus `Nats-Msg-Size`.
 pub fn headers_only_block(headers: &[u8], payload_size: usize, out: &mut Vec<u8>) {

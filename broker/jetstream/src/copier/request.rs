@@ -7,6 +7,7 @@ use wire::headers::Builder;
 
 use super::{HEARTBEAT_NS, INACTIVE_NS, Send, Setup};
 use crate::api::API_LEVEL;
+use crate::api::consumer::ResetRequest;
 use crate::consumer::config::DeliverPolicy;
 use crate::consumer::{AckPolicy, ConsumerConfig};
 use crate::error::ApiError;
@@ -28,6 +29,17 @@ struct Answer {
     error: Option<ApiError>,
     #[serde(default)]
     num_pending: u64,
+    #[serde(default)]
+    config: Option<Agreed>,
+}
+
+/// What matters of a durable consumer.
+#[derive(Deserialize)]
+struct Agreed {
+    #[serde(default)]
+    deliver_subject: String,
+    #[serde(default)]
+    ack_policy: AckPolicy,
 }
 
 /// Where the origin is to deliver.
@@ -40,35 +52,49 @@ pub(super) fn deliver_subject(setup: &Setup, token: &str) -> String {
     }
 }
 
-/// Asks for the origin's messages after `position`.
+/// Asks for the origin's messages after `position`: for a consumer, or for the one that there is to
+/// start there.
 pub(super) fn request(
     setup: &Setup,
     position: &Position,
     deliver: &str,
     token: &mut impl FnMut() -> String,
 ) -> Send {
-    let config = consumer(setup, position, deliver, &token());
     let api = match &setup.source.external {
         Some(external) if !external.api.is_empty() => external.api.as_str(),
         _ => "$JS.API",
     };
     let origin = &setup.source.name;
-    let subject = match config.filter_subject.as_str() {
-        "" => format!("{api}.CONSUMER.CREATE.{origin}"),
-        filter => format!("{api}.CONSUMER.CREATE.{origin}.{}.{filter}", config.name),
+    let (subject, payload) = match &setup.source.consumer {
+        Some(durable) => {
+            let next = (position.seq > 0).then(|| ResetRequest {
+                seq: position.seq + 1,
+            });
+            let payload = next.map_or_else(Vec::new, |next| crate::json::to_vec(&next));
+            let name = &durable.name;
+            (format!("{api}.CONSUMER.RESET.{origin}.{name}"), payload)
+        }
+        None => {
+            let config = consumer(setup, position, deliver, &token());
+            let subject = match config.filter_subject.as_str() {
+                "" => format!("{api}.CONSUMER.CREATE.{origin}"),
+                filter => format!("{api}.CONSUMER.CREATE.{origin}.{}.{filter}", config.name),
+            };
+            let body = Body {
+                stream_name: origin,
+                config,
+            };
+            (subject, crate::json::to_vec(&body))
+        }
     };
     let headers = Builder::new()
         .add("Nats-Required-Api-Level", API_LEVEL.to_string())
         .add(IDENTITY, &position.identity);
-    let body = Body {
-        stream_name: origin,
-        config,
-    };
     Send::Request {
         subject,
         reply: format!("$JSC.R.{}", token()),
         headers: headers.build().into(),
-        payload: crate::json::to_vec(&body).into(),
+        payload: payload.into(),
     }
 }
 
@@ -117,13 +143,28 @@ fn consumer(setup: &Setup, position: &Position, deliver: &str, token: &str) -> C
 }
 
 /// How many messages the origin has for the new consumer.
-pub(super) fn read_answer(payload: &[u8]) -> Result<u64, ApiError> {
+pub(super) fn read_answer(setup: &Setup, payload: &[u8]) -> Result<u64, ApiError> {
     let answer: Answer =
         serde_json::from_slice(payload).map_err(ApiError::source_consumer_setup_failed)?;
-    match answer.error {
-        Some(error) => Err(error),
-        None => Ok(answer.num_pending),
+    if let Some(error) = answer.error {
+        return Err(error);
     }
+    if let Some(durable) = &setup.source.consumer {
+        let agreed = answer.config.as_ref();
+        let acknowledges = agreed.is_some_and(|agreed| agreed.ack_policy == AckPolicy::FlowControl);
+        let delivers = agreed.is_some_and(|agreed| {
+            // One of another account delivers under that account's name of the subject.
+            setup.source.external.is_some() || agreed.deliver_subject == durable.deliver_subject
+        });
+        return match (setup.is_mirror, acknowledges, delivers) {
+            (_, true, true) => Ok(answer.num_pending),
+            (true, false, _) => Err(ApiError::MIRROR_CONSUMER_REQUIRES_ACK_FC),
+            (false, false, _) => Err(ApiError::SOURCE_CONSUMER_REQUIRES_ACK_FC),
+            (true, ..) => Err(ApiError::MIRROR_DURABLE_CONSUMER_CFG_INVALID),
+            (false, ..) => Err(ApiError::SOURCE_DURABLE_CONSUMER_CFG_INVALID),
+        };
+    }
+    Ok(answer.num_pending)
 }
 
 /// Which stream of the origin's name answered; empty if it does not say.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{StreamConfig, SubjectTransform};
+use crate::config::{SourceConsumer, StreamConfig, SubjectTransform};
 use crate::stream::StreamMachine;
 use crate::{Command, command::Action};
 use messages::{Filters, MemoryStore};
@@ -22,7 +22,7 @@ fn setup(is_mirror: bool) -> Setup {
 
 fn ask(copier: &mut Copier, now_ns: i64) -> (String, String) {
     let mut out = Vec::new();
-    copier.run(now_ns, || "tok".to_owned(), &mut out);
+    copier.run(now_ns, 0, || "tok".to_owned(), &mut out);
     match &out[..] {
         [
             Send::Request {
@@ -170,7 +170,7 @@ fn a_lost_message_or_a_silent_origin_makes_it_ask_again() {
     ask(&mut copier, 3 * SECOND);
     agree(&mut copier, 3 * SECOND);
     let mut out = Vec::new();
-    copier.run(3 * SECOND + SILENCE_NS, String::new, &mut out);
+    copier.run(3 * SECOND + SILENCE_NS, 0, String::new, &mut out);
     assert_eq!(copier.deliver_subject(), None);
 }
 
@@ -316,4 +316,77 @@ proptest! {
         }
         prop_assert_eq!(position(&machine).seq, expected - 1);
     }
+}
+
+fn durable() -> Setup {
+    let mut setup = setup(false);
+    setup.source.consumer = Some(SourceConsumer {
+        name: "D".to_owned(),
+        deliver_subject: "to".to_owned(),
+    });
+    setup
+}
+
+const AGREED: &[u8] = br#"{"config":{"deliver_subject":"to","ack_policy":"flow_control"}}"#;
+
+#[test]
+fn a_durable_consumer_is_started_where_copying_goes_on() {
+    let mut copier = Copier::new(durable(), Position::default());
+    let (subject, body) = ask(&mut copier, 0);
+    assert_eq!(
+        (&subject[..], &body[..]),
+        ("$JS.API.CONSUMER.RESET.O.D", "")
+    );
+    let position = Position {
+        seq: 7,
+        identity: "one".to_owned(),
+    };
+    let mut copier = Copier::new(durable(), position);
+    assert_eq!(ask(&mut copier, 0).1, r#"{"seq":8}"#);
+    copier.answer(0, b"", AGREED);
+    assert_eq!(copier.deliver_subject(), Some("to"));
+}
+
+#[test]
+fn a_durable_consumer_that_does_not_fit_is_not_followed() {
+    for (answer, code) in [
+        (
+            r#"{"config":{"deliver_subject":"to","ack_policy":"explicit"}}"#,
+            ApiError::SOURCE_CONSUMER_REQUIRES_ACK_FC.err_code,
+        ),
+        (
+            r#"{"config":{"deliver_subject":"elsewhere","ack_policy":"flow_control"}}"#,
+            ApiError::SOURCE_DURABLE_CONSUMER_CFG_INVALID.err_code,
+        ),
+    ] {
+        let mut copier = Copier::new(durable(), Position::default());
+        ask(&mut copier, 0);
+        copier.answer(0, b"", answer.as_bytes());
+        assert_eq!(copier.deliver_subject(), None, "{answer}");
+        let error = copier.info(0, 0).error.map(|error| error.err_code);
+        assert_eq!(error, Some(code), "{answer}");
+    }
+}
+
+#[test]
+fn the_origin_hears_what_is_stored_and_not_before() {
+    let mut copier = Copier::new(durable(), Position::default());
+    ask(&mut copier, 0);
+    copier.answer(0, b"", AGREED);
+    deliver(&mut copier, 4, 1);
+    deliver(&mut copier, 6, 2);
+    let request = Delivered {
+        subject: Bytes::from_static(b"to"),
+        reply: Bytes::from_static(b"$JS.FC.O.D.x"),
+        headers: crate::consumer::status::line("100 FlowControl Request"),
+        ..Delivered::default()
+    };
+    copier.message(0, request);
+    let mut out = Vec::new();
+    copier.run(0, 5, String::new, &mut out);
+    assert_eq!(out, [], "the last message is not stored");
+    copier.run(0, 6, String::new, &mut out);
+    let headers = crate::consumer::status::stored_through(2, 6);
+    let subject = Bytes::from_static(b"$JS.FC.O.D.x");
+    assert_eq!(out, [Send::FlowControl { subject, headers }]);
 }

@@ -14,7 +14,7 @@ impl Consumers {
         match request.kind {
             RequestKind::Pull => self.pull(asset, request, out),
             RequestKind::Ack => self.ack(asset, request, out),
-            RequestKind::FlowControl => self.flow_control(&request),
+            RequestKind::FlowControl => self.flow_control(asset, &request),
             RequestKind::DirectGet => crate::api::direct_get(asset, &request, out),
         }
     }
@@ -64,7 +64,7 @@ impl Consumers {
         self.ready.insert(name);
     }
 
-    fn flow_control(&mut self, request: &Request) {
+    fn flow_control(&mut self, asset: &Asset, request: &Request) {
         let mut tokens = request.subject.split(|byte| *byte == b'.').skip(3);
         let name = tokens
             .next()
@@ -72,7 +72,11 @@ impl Consumers {
         if let Some(name) = name
             && let Some(consumer) = self.by_name.get_mut(name)
         {
-            consumer.delivery.flow_control_reply(&request.subject);
+            let now_ns = asset.env.now_ns();
+            let (subject, headers) = (&request.subject, &request.headers);
+            consumer
+                .delivery
+                .flow_control_reply(now_ns, subject, headers);
             self.ready.insert(name.to_owned());
         }
     }

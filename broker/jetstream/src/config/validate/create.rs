@@ -31,7 +31,6 @@ pub(super) fn complete(config: &StreamConfig, context: &Context) -> Result<Strea
     complete_policies(&mut config, context)?;
     complete_features(&mut config, context)?;
     sources::complete(&mut config, context)?;
-    refuse_unserved(&config)?;
     complete_subjects(&mut config)?;
     check_bytes(&config, context)?;
     complete_rewrites(&mut config, context)?;
@@ -182,16 +181,6 @@ fn complete_policies(config: &mut StreamConfig, context: &Context) -> Result<(),
 ///
 /// `allow_batched` is taken although fast batches are refused one by one: it only permits
 /// something, and tools set it on streams that never see a batch.
-fn refuse_unserved(config: &StreamConfig) -> Result<(), ApiError> {
-    let origins = || config.mirror.iter().chain(&config.sources);
-    if origins().any(|origin| origin.consumer.is_some()) {
-        return refuse(
-            "a consumer for a mirror or source is not served by this server yet; leave it out",
-        );
-    }
-    Ok(())
-}
-
 /// What counters, schedules, batches and asynchronous persistence exclude and need.
 fn complete_features(config: &mut StreamConfig, context: &Context) -> Result<(), ApiError> {
     if config.allow_msg_counter {

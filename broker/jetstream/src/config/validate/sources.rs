@@ -59,6 +59,9 @@ fn check_mirror(
     if config.subject_delete_marker_ttl_ns > 0 {
         return refuse("subject delete markers forbidden on mirrors");
     }
+    if !has_valid_consumer(mirror) {
+        return Err(ApiError::MIRROR_DURABLE_CONSUMER_CFG_INVALID);
+    }
     if !mirror.filter_subject.is_empty() && !mirror.subject_transforms.is_empty() {
         return Err(ApiError::MIRROR_MULTIPLE_FILTERS_NOT_ALLOWED);
     }
@@ -101,6 +104,9 @@ fn check_source(
             return Err(ApiError::SOURCE_MAX_MESSAGE_SIZE_TOO_BIG);
         }
     }
+    if !has_valid_consumer(source) {
+        return Err(ApiError::SOURCE_DURABLE_CONSUMER_CFG_INVALID);
+    }
     if !source.filter_subject.is_empty() && !source.subject_transforms.is_empty() {
         return Err(ApiError::SOURCE_MULTIPLE_FILTERS_NOT_ALLOWED);
     }
@@ -117,6 +123,18 @@ fn check_source(
         )));
     }
     Ok(())
+}
+
+/// A consumer that a person made decides itself what is read and from where.
+fn has_valid_consumer(origin: &StreamSource) -> bool {
+    let Some(consumer) = &origin.consumer else {
+        return true;
+    };
+    is_valid_name(&consumer.name)
+        && subject::is_valid_publish(consumer.deliver_subject.as_bytes())
+        && origin.filter_subject.is_empty()
+        && origin.opt_start_seq == 0
+        && origin.opt_start_time.is_none()
 }
 
 fn is_valid_filter(filter: &str) -> bool {

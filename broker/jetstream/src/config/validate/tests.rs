@@ -166,14 +166,6 @@ fn wrong_configurations_are_refused_with_the_server_s_words() {
 }
 
 #[test]
-fn features_that_are_not_served_are_named() {
-    let error = create(r#""sources":[{"name":"O","consumer":{"name":"C","deliver_subject":"d"}}]"#)
-        .unwrap_err();
-    assert_eq!(error.err_code, 10052);
-    assert!(error.description.starts_with("a consumer"));
-}
-
-#[test]
 fn schedules_bring_rollups_and_purges() {
     let config = create(r#""allow_msg_schedules":true,"deny_purge":true"#).unwrap();
     assert!(config.allow_rollup_hdrs);

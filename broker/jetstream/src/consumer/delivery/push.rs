@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::consumer::action::Action;
-use crate::consumer::config::ConsumerConfig;
+use crate::consumer::config::{AckPolicy, ConsumerConfig};
 use crate::consumer::status;
 
 /// Most bytes that may be on their way to a client with flow control: 32 MiB.
@@ -19,6 +19,8 @@ pub(super) struct Push {
     idle_heartbeat_ns: i64,
     heartbeat_due_ns: i64,
     window: Option<Window>,
+    /// Replies to flow control requests acknowledge, so that each message is followed by one.
+    acknowledges: bool,
 }
 
 /// How much is on its way to the client, and how much may be.
@@ -56,6 +58,7 @@ impl Push {
             idle_heartbeat_ns: config.idle_heartbeat_ns,
             heartbeat_due_ns: now_ns.saturating_add(config.idle_heartbeat_ns),
             window,
+            acknowledges: config.ack_policy == AckPolicy::FlowControl,
         }
     }
 
@@ -86,20 +89,33 @@ impl Push {
         }
         self.active = active;
         self.heartbeat_due_ns = now_ns.saturating_add(self.idle_heartbeat_ns);
-        if let Some(window) = self.window.as_mut().filter(|_| active) {
-            // Whoever listens now owes no replies.
+        if active {
+            self.restart();
+        }
+        true
+    }
+
+    /// Whoever listens now owes no replies.
+    pub(super) fn restart(&mut self) {
+        if let Some(window) = &mut self.window {
             window.sent_bytes = 0;
             window.request = None;
         }
-        true
     }
 
     pub(super) fn next_deadline(&self) -> Option<i64> {
         (self.active && self.idle_heartbeat_ns > 0).then_some(self.heartbeat_due_ns)
     }
 
-    /// Sends a heartbeat if one is due. `last` is the last consumer and stream sequence.
-    pub(super) fn keep_time(&mut self, now_ns: i64, last: (u64, u64), out: &mut Vec<Action>) {
+    /// Sends a heartbeat if one is due, and asks for acknowledgements if there are messages without.
+    /// `last` is the last consumer and stream sequence.
+    pub(super) fn keep_time(
+        &mut self,
+        now_ns: i64,
+        last: (u64, u64),
+        is_unacknowledged: bool,
+        out: &mut Vec<Action>,
+    ) {
         if self.next_deadline().is_none_or(|due_ns| now_ns < due_ns) {
             return;
         }
@@ -114,12 +130,32 @@ impl Push {
             headers,
         });
         self.heartbeat_due_ns = now_ns.saturating_add(self.idle_heartbeat_ns);
+        if self.acknowledges && is_unacknowledged {
+            let request = self.window.as_mut().and_then(Window::request);
+            self.ask(request, out);
+        }
     }
 
-    /// A message of `size` bytes was sent.
-    pub(super) fn delivered(&mut self, now_ns: i64, size: u64, out: &mut Vec<Action>) {
+    /// A message of `size` bytes was sent; whether it is the last that may be without an
+    /// acknowledgement.
+    pub(super) fn delivered(
+        &mut self,
+        now_ns: i64,
+        size: u64,
+        is_last: bool,
+        out: &mut Vec<Action>,
+    ) {
         self.heartbeat_due_ns = now_ns.saturating_add(self.idle_heartbeat_ns);
-        if let Some(subject) = self.window.as_mut().and_then(|window| window.sent(size)) {
+        let must_ask = self.acknowledges && is_last;
+        let request = self.window.as_mut().and_then(|window| {
+            let due = window.sent(size);
+            due.or_else(|| must_ask.then(|| window.request()).flatten())
+        });
+        self.ask(request, out);
+    }
+
+    fn ask(&self, request: Option<Bytes>, out: &mut Vec<Action>) {
+        if let Some(subject) = request {
             let headers = status::line(status::FLOW_CONTROL_REQUEST);
             out.push(Action::Status {
                 to: self.deliver_subject(),
@@ -129,10 +165,11 @@ impl Push {
         }
     }
 
-    pub(super) fn flow_control_reply(&mut self, subject: &[u8]) {
-        if let Some(window) = &mut self.window {
-            window.replied(subject);
-        }
+    /// Whether this is the reply that was waited for.
+    pub(super) fn flow_control_reply(&mut self, subject: &[u8]) -> bool {
+        self.window
+            .as_mut()
+            .is_some_and(|window| window.replied(subject))
     }
 }
 
@@ -147,24 +184,32 @@ impl Window {
                 }
                 None
             }
-            None if self.sent_bytes > self.limit_bytes / 2 => {
-                self.nonce += 1;
-                let subject = Bytes::from(format!("{}{}", self.prefix, token(self.nonce)));
-                self.request = Some(Request {
-                    subject: subject.clone(),
-                    bytes: self.sent_bytes,
-                });
-                Some(subject)
-            }
+            None if self.sent_bytes > self.limit_bytes / 2 => self.request(),
             None => None,
         }
     }
 
-    fn replied(&mut self, subject: &[u8]) {
-        if let Some(request) = self.request.take_if(|request| request.subject == subject) {
-            self.limit_bytes = (self.limit_bytes * 2).min(MAX_WINDOW_BYTES);
-            self.sent_bytes = self.sent_bytes.saturating_sub(request.bytes);
+    /// The reply subject of a request that is due now; none if another waits for its reply.
+    fn request(&mut self) -> Option<Bytes> {
+        if self.request.is_some() {
+            return None;
         }
+        self.nonce += 1;
+        let subject = Bytes::from(format!("{}{}", self.prefix, token(self.nonce)));
+        self.request = Some(Request {
+            subject: subject.clone(),
+            bytes: self.sent_bytes,
+        });
+        Some(subject)
+    }
+
+    fn replied(&mut self, subject: &[u8]) -> bool {
+        let Some(request) = self.request.take_if(|request| request.subject == subject) else {
+            return false;
+        };
+        self.limit_bytes = (self.limit_bytes * 2).min(MAX_WINDOW_BYTES);
+        self.sent_bytes = self.sent_bytes.saturating_sub(request.bytes);
+        true
     }
 }
 

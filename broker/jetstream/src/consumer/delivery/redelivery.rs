@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
-use crate::consumer::config::ConsumerConfig;
+use crate::consumer::config::{AckPolicy, ConsumerConfig};
 use crate::consumer::state::{Pending, State};
 
 use super::Step;
@@ -44,6 +44,10 @@ impl Redelivery {
     pub(super) fn reschedule(&mut self, config: &ConsumerConfig, state: &State) {
         self.tickets
             .retain(|stream_seq, _| state.pending().contains_key(stream_seq));
+        if config.ack_policy == AckPolicy::FlowControl {
+            // There is no time after which a message is sent again.
+            return self.deadlines.clear();
+        }
         let unqueued = state
             .pending()
             .iter()

@@ -68,6 +68,9 @@ impl Delivery {
         });
         self.next_seq = self.state.next_seq();
         self.redelivery = Redelivery::new(&self.config, &self.state);
+        if let Mode::Push(push) = &mut self.mode {
+            push.restart();
+        }
         self.last_delivered_ns = None;
         self.last_acked_ns = None;
         self.recount(source);

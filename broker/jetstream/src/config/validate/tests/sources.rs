@@ -164,3 +164,29 @@ fn a_mirror_can_be_promoted_but_not_changed() {
     assert_eq!(promoted.mirror, None);
     assert!(!promoted.mirror_direct);
 }
+
+#[test]
+fn a_consumer_that_a_person_made_decides_what_is_read() {
+    let consumer = r#""consumer":{"name":"C","deliver_subject":"d"}"#;
+    let config = create_named("M", &format!(r#""mirror":{{"name":"O",{consumer}}}"#)).unwrap();
+    assert!(config.mirror.unwrap().consumer.is_some());
+    let both = format!(r#""sources":[{{"name":"O",{consumer}}},{{"name":"O"}}]"#);
+    assert!(create_named("S", &both).is_ok());
+    let twice = format!(r#""sources":[{{"name":"O",{consumer}}},{{"name":"O",{consumer}}}]"#);
+    assert_eq!(create_named("S", &twice).unwrap_err().err_code, 10140);
+    let wrong = [
+        r#""consumer":{}"#.to_owned(),
+        r#""consumer":{"name":"C"}"#.to_owned(),
+        r#""consumer":{"name":"C.D","deliver_subject":"d"}"#.to_owned(),
+        r#""consumer":{"name":"C","deliver_subject":"d.*"}"#.to_owned(),
+        format!(r#""filter_subject":"o",{consumer}"#),
+        format!(r#""opt_start_seq":3,{consumer}"#),
+        format!(r#""opt_start_time":"2024-01-01T00:00:00Z",{consumer}"#),
+    ];
+    for fields in wrong {
+        let mirror = create_named("M", &format!(r#""mirror":{{"name":"O",{fields}}}"#));
+        assert_eq!(mirror.unwrap_err().err_code, 10213, "{fields}");
+        let source = create_named("S", &format!(r#""sources":[{{"name":"O",{fields}}}]"#));
+        assert_eq!(source.unwrap_err().err_code, 10215, "{fields}");
+    }
+}

@@ -3,6 +3,7 @@ use super::harness::*;
 use crate::consumer::action::Action;
 use crate::consumer::config::{AckPolicy, ConsumerConfig, ReplayPolicy};
 use crate::consumer::state::SequencePair;
+use crate::consumer::status;
 
 fn active(config: ConsumerConfig, count: u64) -> Bench {
     let mut bench = Bench::new(config, count);
@@ -100,15 +101,76 @@ fn flow_control_opens_the_window_step_by_step() {
     let beat = bench.after(SECOND);
     let stalled = format!("Consumer-Stalled: {}", String::from_utf8_lossy(&subject));
     assert!(beat[0].ends_with(&stalled), "{beat:?}");
-    bench.delivery.flow_control_reply(b"$JS.FC.S.C.other");
+    bench
+        .delivery
+        .flow_control_reply(bench.now_ns, b"$JS.FC.S.C.other", b"");
     assert!(bench.run().is_empty());
-    bench.delivery.flow_control_reply(&subject);
+    bench
+        .delivery
+        .flow_control_reply(bench.now_ns, &subject, b"");
     let (delivered, again) = fill(&mut bench);
     assert!(
         (9..=16).contains(&delivered),
         "{delivered} with a window of 4 MiB"
     );
     assert_ne!(subject, again);
+}
+
+fn acknowledging() -> ConsumerConfig {
+    ConsumerConfig {
+        ack_policy: AckPolicy::FlowControl,
+        flow_control: true,
+        idle_heartbeat_ns: SECOND,
+        max_ack_pending: 2,
+        ..push()
+    }
+}
+
+/// Runs; returns the reply subject of the flow control request that was made.
+fn asked(bench: &mut Bench) -> Option<bytes::Bytes> {
+    let mut out = Vec::new();
+    bench.run_into(&mut out);
+    out.into_iter().find_map(|action| match action {
+        Action::Status { reply, .. } if !reply.is_empty() => Some(reply),
+        _ => None,
+    })
+}
+
+fn reply(bench: &mut Bench, subject: &[u8], stored: (u64, u64)) {
+    let headers = status::stored_through(stored.0, stored.1);
+    let now_ns = bench.now_ns;
+    bench.delivery.flow_control_reply(now_ns, subject, &headers);
+}
+
+#[test]
+fn flow_control_replies_acknowledge_where_the_policy_says_so() {
+    let mut bench = active(acknowledging(), 3);
+    let subject = asked(&mut bench).expect("a request at the limit");
+    assert_eq!(bench.delivery.state().pending().len(), 2);
+    reply(&mut bench, b"$JS.FC.S.C.other", (1, 1));
+    assert_eq!(bench.delivery.state().ack_floor().stream_seq, 0);
+    reply(&mut bench, &subject, (1, 1));
+    assert_eq!(bench.delivery.state().ack_floor().stream_seq, 1);
+    // The third message brings the consumer to its limit again.
+    let subject = asked(&mut bench).expect("another request at the limit");
+    reply(&mut bench, &subject, (3, u64::MAX));
+    assert_eq!(bench.delivery.state().ack_floor().stream_seq, 3);
+    assert!(bench.delivery.state().pending().is_empty());
+}
+
+#[test]
+fn a_quiet_consumer_asks_for_what_is_not_acknowledged_and_repeats_nothing() {
+    let mut bench = active(acknowledging(), 1);
+    assert_eq!(asked(&mut bench), None);
+    bench.now_ns += SECOND;
+    let subject = asked(&mut bench).expect("a request after the heartbeat");
+    let sent = bench.after(3600 * SECOND);
+    let stalled = format!("Consumer-Stalled: {}", String::from_utf8_lossy(&subject));
+    assert!(sent.iter().all(|line| line.ends_with(&stalled)), "{sent:?}");
+    reply(&mut bench, &subject, (1, 1));
+    assert_eq!(bench.delivery.state().ack_floor().stream_seq, 1);
+    bench.now_ns += SECOND;
+    assert_eq!(asked(&mut bench), None);
 }
 
 #[test]
