@@ -220,7 +220,13 @@ impl State {
             Fact::Exhausted { stream_seq } => self.exhaust(stream_seq),
             Fact::Skipped { stream_seq } => self.passed = self.passed.max(stream_seq),
             Fact::Purged { first_seq } => self.purge(first_seq),
-            Fact::Reset { stream_seq } => self.restart_after(stream_seq),
+            Fact::Reset { stream_seq } => {
+                if policy == AckPolicy::FlowControl {
+                    // Whoever starts there has stored what came before, and may not have said so.
+                    self.ack_through(stream_seq, done);
+                }
+                self.restart_after(stream_seq);
+            }
         }
     }
 

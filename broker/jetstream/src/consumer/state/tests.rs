@@ -117,6 +117,13 @@ fn a_reset_forgets_all_but_the_place() {
 }
 
 #[test]
+fn whoever_acknowledges_by_flow_control_is_done_with_what_it_starts_after() {
+    let reset = Fact::Reset { stream_seq: 2 };
+    let (state, done) = apply(AckPolicy::FlowControl, &[delivered(1, 1, 3), reset]);
+    assert_eq!((state, done), (State::starting_at(3), vec![1, 2]));
+}
+
+#[test]
 fn skipped_messages_are_not_needed() {
     let (state, _) = apply(AckPolicy::Explicit, &[Fact::Skipped { stream_seq: 50 }]);
     assert_eq!((state.next_seq(), state.delivered()), (51, pair(0, 0)));
