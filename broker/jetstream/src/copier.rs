@@ -1,9 +1,10 @@
 //! How a leader reads the origin of a mirror or source.
 //!
 //! A [`Copier`] asks the origin for an ephemeral push consumer that starts after what has been
-//! copied, or has a durable one that a person made for it start there, follows its messages, and hands out stretches of them for the stream's log. A message
-//! that is missing, an origin that falls silent or refuses, or a stretch that the stream could not
-//! take makes it ask anew. What was copied is decided by the log alone.
+//! copied, or has a durable one that a person made for it start there, follows its messages, and
+//! hands out stretches of them for the stream's log. A message that is missing, an origin that falls
+//! silent or refuses, or a stretch that the stream could not take makes it ask anew. What was copied
+//! is decided by the log alone.
 
 mod message;
 mod request;

@@ -11,23 +11,23 @@ const BETWEEN_FILTERS: &str = "\x0c";
 const HASH_LENGTH: usize = 8;
 
 impl StreamSource {
-    /// Tells the sources of one stream apart: origin, filters and what they are rewritten to, and the
-    /// consumer if they name one.
+    /// Tells the sources of one stream apart: origin, filters and what they are rewritten to.
     pub fn key(&self) -> String {
         let (filters, destinations) = self.routes();
-        let key = format!("{} {filters} {destinations}", self.origin());
-        match &self.consumer {
-            Some(consumer) => format!("{key} {}", consumer.name),
-            None => key,
-        }
+        format!("{} {filters} {destinations}", self.origin())
     }
 
-    /// The origin's name; one in another account or domain carries a hash of its API's prefix.
-    fn origin(&self) -> String {
-        match &self.external {
-            Some(external) => format!("{}:{}", self.name, short_hash(external.api.as_bytes())),
-            None => self.name.clone(),
+    /// The origin's name. One in another account or domain carries a hash of its API's prefix, one that
+    /// is read through a consumer that a person made carries a hash of that consumer's name.
+    pub(super) fn origin(&self) -> String {
+        let mut origin = self.name.clone();
+        if let Some(external) = &self.external {
+            origin = format!("{origin}:{}", short_hash(external.api.as_bytes()));
         }
+        if let Some(consumer) = &self.consumer {
+            origin = format!("{origin}:C={}", short_hash(consumer.name.as_bytes()));
+        }
+        origin
     }
 
     fn routes(&self) -> (String, String) {
@@ -95,7 +95,7 @@ pub fn short_hash(text: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{External, SubjectTransform};
+    use crate::config::{External, SourceConsumer, SubjectTransform};
 
     #[test]
     fn a_source_is_known_by_origin_filters_and_destinations() {
@@ -118,5 +118,11 @@ mod tests {
         assert_eq!(source.filters(), ["o.0", "o.2"]);
         source.external = Some(External::default());
         assert!(source.key().starts_with("O:"));
+        source.external = None;
+        source.consumer = Some(SourceConsumer {
+            name: "D".to_owned(),
+            ..SourceConsumer::default()
+        });
+        assert!(source.key().starts_with("O:C=1vR9AhxX "));
     }
 }

@@ -59,11 +59,11 @@ fn check_mirror(
     if config.subject_delete_marker_ttl_ns > 0 {
         return refuse("subject delete markers forbidden on mirrors");
     }
-    if !has_valid_consumer(mirror) {
-        return Err(ApiError::MIRROR_DURABLE_CONSUMER_CFG_INVALID);
-    }
     if !mirror.filter_subject.is_empty() && !mirror.subject_transforms.is_empty() {
         return Err(ApiError::MIRROR_MULTIPLE_FILTERS_NOT_ALLOWED);
+    }
+    if !has_valid_consumer(mirror) {
+        return Err(ApiError::MIRROR_DURABLE_CONSUMER_CFG_INVALID);
     }
     check_rewrites(
         mirror,
@@ -104,11 +104,11 @@ fn check_source(
             return Err(ApiError::SOURCE_MAX_MESSAGE_SIZE_TOO_BIG);
         }
     }
-    if !has_valid_consumer(source) {
-        return Err(ApiError::SOURCE_DURABLE_CONSUMER_CFG_INVALID);
-    }
     if !source.filter_subject.is_empty() && !source.subject_transforms.is_empty() {
         return Err(ApiError::SOURCE_MULTIPLE_FILTERS_NOT_ALLOWED);
+    }
+    if !has_valid_consumer(source) {
+        return Err(ApiError::SOURCE_DURABLE_CONSUMER_CFG_INVALID);
     }
     check_rewrites(
         source,
@@ -181,12 +181,21 @@ fn check_rewrites(
 }
 
 fn check_distinct(sources: &[StreamSource]) -> Result<(), ApiError> {
-    let mut keys: Vec<String> = sources.iter().map(StreamSource::key).collect();
-    keys.sort_unstable();
-    match keys.windows(2).any(|pair| pair[0] == pair[1]) {
-        true => Err(ApiError::SOURCE_DUPLICATE_DETECTED),
-        false => Ok(()),
+    if has_twins(sources.iter().map(StreamSource::key)) {
+        return Err(ApiError::SOURCE_DUPLICATE_DETECTED);
     }
+    // A consumer has one reader.
+    let through_consumers = sources.iter().filter(|source| source.consumer.is_some());
+    if has_twins(through_consumers.map(StreamSource::origin)) {
+        return Err(ApiError::SOURCE_DURABLE_CONSUMER_DUPLICATE_DETECTED);
+    }
+    Ok(())
+}
+
+fn has_twins(names: impl Iterator<Item = String>) -> bool {
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 fn check_external(origin: &StreamSource) -> Result<(), ApiError> {

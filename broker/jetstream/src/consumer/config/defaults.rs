@@ -26,12 +26,17 @@ pub(super) enum Correct {
 }
 
 impl Correct {
-    /// Allows a correction, or refuses it with `reason`.
-    fn allow(self, reason: &str) -> Result<(), ApiError> {
+    /// Allows a correction, or refuses it with `error`.
+    pub(super) fn or(self, error: ApiError) -> Result<(), ApiError> {
         match self {
             Correct::Silently => Ok(()),
-            Correct::Never => Err(ApiError::pedantic(reason)),
+            Correct::Never => Err(error),
         }
+    }
+
+    /// Allows a correction, or refuses it with `reason`.
+    fn allow(self, reason: &str) -> Result<(), ApiError> {
+        self.or(ApiError::pedantic(reason))
     }
 
     /// Brings a value that is below `floor` to `instead`.

@@ -1,6 +1,6 @@
 //! Metadata that the server keeps about a consumer.
 
-use super::{ConsumerConfig, PriorityPolicy};
+use super::{AckPolicy, ConsumerConfig, PriorityPolicy};
 
 /// The API level this server speaks.
 pub const API_LEVEL: u32 = 5;
@@ -13,7 +13,10 @@ impl ConsumerConfig {
     /// Replaces what a client claims about API levels by what the configuration needs.
     pub(super) fn state_required_level(&mut self) {
         let pauses = self.pause_until.is_some_and(|until| !until.is_unset());
-        let level = u32::from(pauses || self.priority_policy != PriorityPolicy::None);
+        let level = match self.ack_policy {
+            AckPolicy::FlowControl => 4,
+            _ => u32::from(pauses || self.priority_policy != PriorityPolicy::None),
+        };
         self.metadata.remove(SERVER_LEVEL);
         self.metadata.remove(SERVER_VERSION);
         self.metadata

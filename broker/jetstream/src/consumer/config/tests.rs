@@ -268,8 +268,28 @@ fn every_mistake_has_its_error() {
         ),
         (
             r#"{"ack_policy":"flow_control"}"#,
-            10181,
-            "consumer ack policy invalid",
+            10218,
+            "flow control ack policy requires a push based consumer",
+        ),
+        (
+            r#"{"ack_policy":"flow_control","deliver_subject":"d","max_ack_pending":-1,"ack_wait":1}"#,
+            10220,
+            "flow control ack policy requires max ack pending",
+        ),
+        (
+            r#"{"ack_policy":"flow_control","deliver_subject":"d","ack_wait":1,"max_deliver":1}"#,
+            10221,
+            "flow control ack policy requires unset ack wait",
+        ),
+        (
+            r#"{"ack_policy":"flow_control","deliver_subject":"d","backoff":[1,2],"max_deliver":1}"#,
+            10221,
+            "flow control ack policy requires unset ack wait",
+        ),
+        (
+            r#"{"ack_policy":"flow_control","deliver_subject":"d","max_deliver":3}"#,
+            10222,
+            "flow control ack policy requires unset max deliver",
         ),
     ];
     for (request, err_code, description) in cases {
@@ -280,6 +300,33 @@ fn every_mistake_has_its_error() {
             "{request}"
         );
     }
+}
+
+#[test]
+fn whoever_acknowledges_by_flow_control_gets_what_that_needs() {
+    let bare = r#"{"ack_policy":"flow_control","deliver_subject":"d"}"#;
+    let config = create_on(&stream(Retention::WorkQueue), &[], bare).unwrap();
+    assert!(config.flow_control);
+    assert_eq!(config.idle_heartbeat_ns, 1_000_000_000);
+    assert_eq!((config.ack_wait_ns, config.max_ack_pending), (0, 1000));
+    assert_eq!(config.metadata["_nats.req.level"], "4");
+    let pedantic = |text: &str| {
+        let stream = stream(Retention::Limits);
+        let facts = StreamFacts {
+            config: &stream,
+            consumer_count: 0,
+            others: &[],
+        };
+        let limits = CreateLimits {
+            pedantic: true,
+            ..CreateLimits::default()
+        };
+        let config = json::parse(text.as_bytes()).unwrap();
+        validate_create(config, &facts, &limits).map_err(|error| error.err_code)
+    };
+    assert_eq!(pedantic(bare).unwrap_err(), 10219);
+    let slow = r#"{"ack_policy":"flow_control","deliver_subject":"d","flow_control":true,"idle_heartbeat":2000000000}"#;
+    assert_eq!(pedantic(slow).unwrap_err(), 10052);
 }
 
 #[test]

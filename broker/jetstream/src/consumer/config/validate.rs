@@ -6,6 +6,7 @@ use crate::error::ApiError;
 use super::defaults::{Correct, DEFAULT_INACTIVE_THRESHOLD_NS, complete};
 use super::{AckPolicy, ConsumerConfig, DeliverPolicy, PriorityPolicy};
 
+mod flow_control;
 mod mode;
 mod start;
 
@@ -149,6 +150,10 @@ fn checked(
     }
     check_replicas(&config, stream.config)?;
     check_ack_waits(&config)?;
+    if config.ack_policy == AckPolicy::FlowControl {
+        flow_control::complete(&mut config, correct)?;
+    }
+    check_backoff_steps(&config)?;
     if config.description.len() > MAX_DESCRIPTION_BYTES {
         return Err(ApiError::consumer_description_too_long(
             MAX_DESCRIPTION_BYTES,
@@ -218,9 +223,10 @@ fn check_ack_waits(config: &ConsumerConfig) -> Result<(), ApiError> {
     if config.ack_wait_ns < 0 {
         return Err(ApiError::CONSUMER_ACK_WAIT_NEGATIVE);
     }
-    if config.ack_policy == AckPolicy::FlowControl {
-        return Err(ApiError::CONSUMER_ACK_POLICY_INVALID);
-    }
+    Ok(())
+}
+
+fn check_backoff_steps(config: &ConsumerConfig) -> Result<(), ApiError> {
     let steps = config.backoff_ns.len() as i64;
     if steps > 0 && config.max_deliver != -1 && steps > config.max_deliver {
         return Err(ApiError::CONSUMER_MAX_DELIVER_BACKOFF);
@@ -362,7 +368,10 @@ fn check_room(stream: &StreamFacts<'_>, limits: &CreateLimits) -> Result<(), Api
 }
 
 fn check_work_queue(config: &ConsumerConfig, stream: &StreamFacts<'_>) -> Result<(), ApiError> {
-    if config.ack_policy != AckPolicy::Explicit {
+    if !matches!(
+        config.ack_policy,
+        AckPolicy::Explicit | AckPolicy::FlowControl
+    ) {
         return Err(ApiError::CONSUMER_WQ_REQUIRES_EXPLICIT_ACK);
     }
     if config.deliver_policy != DeliverPolicy::All {

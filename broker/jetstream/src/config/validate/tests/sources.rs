@@ -174,6 +174,10 @@ fn a_consumer_that_a_person_made_decides_what_is_read() {
     assert!(create_named("S", &both).is_ok());
     let twice = format!(r#""sources":[{{"name":"O",{consumer}}},{{"name":"O",{consumer}}}]"#);
     assert_eq!(create_named("S", &twice).unwrap_err().err_code, 10140);
+    let rewritten = r#""subject_transforms":[{"src":"a","dest":"b"}]"#;
+    let shared =
+        format!(r#""sources":[{{"name":"O",{consumer}}},{{"name":"O",{rewritten},{consumer}}}]"#);
+    assert_eq!(create_named("S", &shared).unwrap_err().err_code, 10216);
     let wrong = [
         r#""consumer":{}"#.to_owned(),
         r#""consumer":{"name":"C"}"#.to_owned(),
