@@ -300,7 +300,7 @@ fn status(kind: Kind, info: Option<&Value>) -> Status {
         return Status::empty(kind);
     };
     let state = &info["state"];
-    let leader = info["cluster"]["leader"].as_str().map(str::to_owned);
+    let leader = leader(&info["cluster"]);
     match kind {
         Kind::Consumer => Status::Consumer(ConsumerStatus {
             pending: info["num_pending"].as_u64(),
@@ -340,6 +340,12 @@ fn status(kind: Kind, info: Option<&Value>) -> Status {
     }
 }
 
+/// A server that stands alone names itself, in some answers and not in others: it leads nobody.
+fn leader(cluster: &Value) -> Option<String> {
+    cluster["name"].as_str()?;
+    cluster["leader"].as_str().map(str::to_owned)
+}
+
 fn replicas(list: &Value) -> Vec<ReplicaStatus> {
     let replica = |found: &Value| ReplicaStatus {
         name: found["name"].as_str().unwrap_or_default().to_owned(),
@@ -347,4 +353,27 @@ fn replicas(list: &Value) -> Vec<ReplicaStatus> {
         lag: found["lag"].as_u64().unwrap_or_default(),
     };
     list.as_array().into_iter().flatten().map(replica).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn answers_of_a_server_that_stands_alone_give_one_status() {
+        let listed = json!({"state": {"messages": 1}});
+        let mut asked_for = listed.clone();
+        asked_for["cluster"] = json!({"leader": "NALONE"});
+        assert_eq!(
+            status(Kind::Stream, Some(&listed)),
+            status(Kind::Stream, Some(&asked_for))
+        );
+        asked_for["cluster"]["name"] = "shop".into();
+        let Status::Stream(status) = status(Kind::Stream, Some(&asked_for)) else {
+            panic!("another status");
+        };
+        assert_eq!(status.leader.as_deref(), Some("NALONE"));
+    }
 }
