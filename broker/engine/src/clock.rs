@@ -1,5 +1,7 @@
 //! Time as JetStream sees it.
 
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
 use parking_lot::Mutex;
 
 /// Tells the time; the simulation has its own, with jumps.
@@ -8,6 +10,24 @@ pub trait Clock: Send + Sync {
     fn wall_ns(&self) -> i64;
     /// Nanoseconds since some moment before the process began. Never goes back.
     fn monotonic_ns(&self) -> u64;
+}
+
+/// The clocks of the machine.
+struct SystemClock {
+    started: Instant,
+}
+
+impl Clock for SystemClock {
+    fn wall_ns(&self) -> i64 {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
 }
 
 /// Wall-clock time that never goes back.
@@ -35,6 +55,12 @@ impl SteadyClock {
             source: Box::new(source),
             latest: Mutex::new(latest),
         }
+    }
+
+    /// Follows the machine's clock.
+    pub fn of_system() -> Self {
+        let started = Instant::now();
+        SteadyClock::new(SystemClock { started })
     }
 
     /// Nanoseconds since the Unix epoch.

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use consensus::{Blocking, Consensus, Limits, Timing};
-use engine::clock::{Clock, SteadyClock};
+use engine::clock::SteadyClock;
 use engine::env::{Env, Options as EngineOptions};
 use engine::random::Random;
 use engine::{Engine, Founding};
@@ -60,9 +60,7 @@ impl JetStream {
         let env = Env {
             options: engine_options(options, hub, &fs, store_dir.clone(), clustered)?,
             bus: Arc::new(HubBus::new(hub.clone())),
-            clock: SteadyClock::new(SystemClock {
-                started: Instant::now(),
-            }),
+            clock: SteadyClock::of_system(),
             fs,
             wal: wal.clone(),
             consensus: consensus.clone(),
@@ -184,22 +182,4 @@ fn engine_options(
 pub fn memory_bytes() -> u64 {
     let info = rustix::system::sysinfo();
     info.totalram as u64 * u64::from(info.mem_unit)
-}
-
-/// The clocks of the machine.
-struct SystemClock {
-    started: Instant,
-}
-
-impl Clock for SystemClock {
-    fn wall_ns(&self) -> i64 {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-    }
-
-    fn monotonic_ns(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
 }

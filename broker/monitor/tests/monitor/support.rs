@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use consensus::{Blocking, BoxFuture, Consensus, Lane, Limits, NodeId, Timing, TransportError};
@@ -161,7 +161,7 @@ async fn start_engine(hub: &Arc<Hub>, fs: Arc<SimFs>, wal: Wal) -> Engine {
             start_id: 1,
         },
         bus: Arc::new(HubBus(hub.clone())),
-        clock: Arc::new(SystemClock),
+        clock: engine::clock::SteadyClock::of_system(),
         fs,
         wal,
         consensus,
@@ -223,17 +223,6 @@ impl Authenticator for Everybody {
     ) -> future::BoxFuture<'_, Result<Login, AuthFailure>> {
         let login = Login::unrestricted("A", &request.options.user);
         future::ready(Ok(login)).boxed()
-    }
-}
-
-struct SystemClock;
-
-impl engine::clock::Clock for SystemClock {
-    fn now_ns(&self) -> i64 {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_nanos() as i64
     }
 }
 
