@@ -199,11 +199,13 @@ impl Pass<'_> {
         let claims = &self.found.claims;
         let changes = volumes::changes(valid, &plan.sizes, claims, counted);
         acts.delete_claims(&plan.clear).await?;
+        acts.own_claims(&changes.owners).await?;
         acts.delete_claims(&changes.delete).await?;
         let not_growing = acts.grow_claims(&changes.grow).await?;
         let situation = Situation {
             valid,
             servers: &servers,
+            has_pods: !self.found.pods.is_empty(),
             plan: &plan,
             roll: &roll,
             waiting,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api::cluster::Cluster;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::events::EventType;
@@ -161,6 +162,26 @@ impl<'a> Acts<'a> {
             match self.claims().delete(name, &DeleteParams::default()).await {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 outcome => drop(outcome.map_err(|source| failed("deleting claim", name, source))?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whom claims belong to.
+    pub async fn own_claims(&self, owners: &[(String, Vec<OwnerReference>)]) -> Result<(), Error> {
+        for (name, owners) in owners {
+            let patch = json!({ "metadata": { "ownerReferences": owners } });
+            let params = PatchParams {
+                field_manager: Some(MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            match self
+                .claims()
+                .patch(name, &params, &Patch::Merge(&patch))
+                .await
+            {
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                outcome => drop(outcome.map_err(|source| failed("owning claim", name, source))?),
             }
         }
         Ok(())

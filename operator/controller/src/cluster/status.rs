@@ -26,6 +26,8 @@ const FAILED: &str = "Failed";
 pub struct Situation<'a> {
     pub valid: &'a ValidCluster,
     pub servers: &'a [Server],
+    /// Whether any pod of the cluster exists.
+    pub has_pods: bool,
     pub plan: &'a Plan,
     pub roll: &'a Decision,
     /// Servers that wait for a restart.

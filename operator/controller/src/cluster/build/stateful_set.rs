@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::cluster::{PodTemplate, PullPolicy, Retention};
+use api::cluster::{PodTemplate, PullPolicy};
 use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
     StatefulSetUpdateStrategy,
@@ -56,7 +56,7 @@ pub fn stateful_set(cluster: &ValidCluster, pool: &ValidPool, servers: u16) -> S
                 type_: Some("OnDelete".to_owned()),
                 ..StatefulSetUpdateStrategy::default()
             }),
-            persistent_volume_claim_retention_policy: Some(retention(pool)),
+            persistent_volume_claim_retention_policy: Some(retention()),
             selector: LabelSelector {
                 match_labels: Some(labels.clone()),
                 ..LabelSelector::default()
@@ -69,15 +69,11 @@ pub fn stateful_set(cluster: &ValidCluster, pool: &ValidPool, servers: u16) -> S
     }
 }
 
-fn retention(pool: &ValidPool) -> StatefulSetPersistentVolumeClaimRetentionPolicy {
-    let when_deleted = match pool.storage.retention.when_deleted {
-        Retention::Retain => "Retain",
-        Retention::Delete => "Delete",
-    };
+/// A person who deletes the StatefulSet, or a cluster that hibernates, must not lose data: what becomes of
+/// claims, the operator decides itself.
+fn retention() -> StatefulSetPersistentVolumeClaimRetentionPolicy {
     StatefulSetPersistentVolumeClaimRetentionPolicy {
-        when_deleted: Some(when_deleted.to_owned()),
-        // A cluster that hibernates has no pods either, and must keep its data: the operator deletes
-        // the claims of servers that were taken away itself.
+        when_deleted: Some("Retain".to_owned()),
         when_scaled: Some("Retain".to_owned()),
     }
 }

@@ -27,7 +27,9 @@ pub fn claims(
     let stalled = stalled(situation, update, &resizing, certificate.as_ref(), now);
     let ready =
         certificate.unwrap_or_else(|| ready(situation, &quorum, &upgrading, &resizing, &config));
-    let goes_on = ready.holds != Some(true) && stalled.holds != Some(true);
+    // What was asked for is there when the last server has stopped.
+    let sleeps = situation.valid.spec.hibernated && !situation.has_pods;
+    let goes_on = ready.holds != Some(true) && stalled.holds != Some(true) && !sleeps;
     let reconciling = match goes_on {
         true => Claim::new(RECONCILING, true, ready.reason, ready.message.clone()),
         false => Claim::new(RECONCILING, false, "Done", "nothing is being changed"),
