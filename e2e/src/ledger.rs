@@ -23,6 +23,8 @@ const IN_FLIGHT: usize = 16;
 const ACK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Publishes of one steady load that wait for their acknowledgement at the same time.
 const STEADY_IN_FLIGHT: usize = 2048;
+/// From this on, [`Ledger::pauses`] tells of a pause.
+const NOTICED: Duration = Duration::from_millis(100);
 /// Beyond this size payloads have filler.
 const PAYLOAD_BYTES: usize = 256;
 
@@ -34,20 +36,29 @@ pub struct Ledger {
     pauses: Arc<Mutex<Pauses>>,
 }
 
+/// A time without acknowledgements.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause {
+    pub began: Instant,
+    pub lasted: Duration,
+}
+
 /// Times between acknowledgements.
 #[derive(Default)]
 struct Pauses {
     last: Option<Instant>,
     longest: Duration,
+    noticed: Vec<Pause>,
 }
 
 impl Pauses {
     fn acked(&mut self, now: Instant) {
-        let since = self
-            .last
-            .map_or(Duration::ZERO, |last| now.duration_since(last));
-        self.longest = self.longest.max(since);
-        self.last = Some(now);
+        let began = self.last.replace(now).unwrap_or(now);
+        let lasted = now.duration_since(began);
+        self.longest = self.longest.max(lasted);
+        if lasted >= NOTICED {
+            self.noticed.push(Pause { began, lasted });
+        }
     }
 }
 
@@ -169,7 +180,16 @@ impl Ledger {
     pub fn longest_pause(&self) -> Duration {
         let mut pauses = self.pauses.lock();
         pauses.acked(Instant::now());
+        pauses.noticed.clear();
         std::mem::take(&mut pauses.longest)
+    }
+
+    /// The pauses of a tenth of a second and more since the last call of this or
+    /// [`Ledger::longest_pause`].
+    pub fn pauses(&self) -> Vec<Pause> {
+        let mut pauses = self.pauses.lock();
+        pauses.acked(Instant::now());
+        std::mem::take(&mut pauses.noticed)
     }
 
     pub fn acked(&self) -> usize {

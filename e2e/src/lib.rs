@@ -16,7 +16,7 @@ mod wait;
 
 pub use broker::{Broker, Setup};
 pub use cluster::{Cluster, cluster_info};
-pub use ledger::{Ledger, Load};
+pub use ledger::{Ledger, Load, Pause};
 pub use ports::free as free_port;
 pub use program::{weir, weir_server};
 pub use reading::{Read, read_stream};

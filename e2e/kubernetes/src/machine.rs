@@ -1,43 +1,112 @@
-//! What else the machine does, without which no pause can be judged.
+//! How long the machine lets a process wait, without which no pause can be judged.
+//!
+//! A thread does over and over what a broker does for a message: it waits, writes a little and has
+//! it made durable. What such a turn takes too long, it was held up by other processes and their
+//! disks. A pause of publishing is the brokers' own as far as that thread was not held up meanwhile.
 
-use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use parking_lot::Mutex;
 
-/// Processes that want to run, on average of the last minute, for each processor. With more than
-/// this a broker waits for its turn longer than for the others.
-const TOO_MANY: f64 = 2.0;
+/// Between two turns.
+const EVERY: Duration = Duration::from_millis(10);
+/// What a turn may take on a machine that does nothing else, its wait included.
+const USUAL: Duration = Duration::from_millis(30);
+/// What a turn writes.
+const BYTES: &[u8] = &[b'.'; 256];
 
-/// How many processes want to run.
-pub struct Busy {
-    processes: f64,
-    processors: usize,
+/// The thread, until it is dropped.
+pub struct Machine {
+    delays: Arc<Mutex<Vec<Delay>>>,
+    is_over: Arc<AtomicBool>,
 }
 
-pub fn busy() -> anyhow::Result<Busy> {
-    let text = std::fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
-    let first = text.split_whitespace().next();
-    let processes = first.and_then(|first| first.parse().ok());
-    Ok(Busy {
-        processes: processes.with_context(|| format!("no number in {text:?}"))?,
-        processors: std::thread::available_parallelism()?.get(),
-    })
+/// A time in which a turn waited.
+#[derive(Clone, Copy, Debug)]
+struct Delay {
+    began: Instant,
+    ended: Instant,
 }
 
-impl Busy {
-    /// Whether times say nothing about the brokers.
-    pub fn is_too_much(&self) -> bool {
-        self.processes > TOO_MANY * self.processors as f64
+impl Machine {
+    /// Writes to a file in `folder`, which is on the disk that brokers write to.
+    pub fn watched(folder: &Path) -> anyhow::Result<Machine> {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let file = tempfile::tempfile_in(folder)?;
+        let delays = Arc::new(Mutex::new(Vec::new()));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let machine = Machine {
+            delays: Arc::clone(&delays),
+            is_over: Arc::clone(&is_over),
+        };
+        thread::spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                if let Some(delay) = turn(&file) {
+                    delays.lock().push(delay);
+                }
+            }
+        });
+        Ok(machine)
+    }
+
+    /// How long it held a process up in a time.
+    pub fn held_up(&self, began: Instant, lasted: Duration) -> Duration {
+        let delays = self.delays.lock();
+        let within = delays.iter().map(|delay| delay.within(began, lasted));
+        within.sum()
     }
 }
 
-impl fmt::Display for Busy {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (processes, processors) = (self.processes, self.processors);
-        write!(out, "load {processes} on {processors} processors")?;
-        match self.is_too_much() {
-            true => write!(out, ", too much to judge times"),
-            false => Ok(()),
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Its delay, if it took too long.
+fn turn(file: &File) -> Option<Delay> {
+    let began = Instant::now();
+    thread::sleep(EVERY);
+    // A full disk holds nobody up, and brokers tell of it.
+    let _ = file.write_all_at(BYTES, 0).and_then(|()| file.sync_data());
+    let ended = Instant::now();
+    let usual = began + USUAL;
+    (ended > usual).then_some(Delay {
+        began: usual,
+        ended,
+    })
+}
+
+impl Delay {
+    /// The part of it that is in a time.
+    fn within(&self, began: Instant, lasted: Duration) -> Duration {
+        let (first, last) = (self.began.max(began), self.ended.min(began + lasted));
+        last.saturating_duration_since(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_in_a_time_counts() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let delay = Delay {
+            began: at(100),
+            ended: at(300),
+        };
+        for (began, lasted, within) in [(0, 100, 0), (0, 200, 100), (150, 50, 50), (250, 500, 50)] {
+            let found = delay.within(at(began), Duration::from_millis(lasted));
+            assert_eq!(found, Duration::from_millis(within), "{began} for {lasted}");
         }
     }
 }

@@ -5,11 +5,13 @@
 //! - `world`: the cluster, the programs and the files that all scenarios use.
 //! - `objects`: looking at resources and waiting for what they say.
 //! - `evidence`: what explains a failure.
-//! - `machine`: how busy it is.
+//! - `lab`: a Cluster of its own for what would disturb the others.
+//! - `machine`: how long it lets a process wait.
 //! - `publishing`: the client that publishes, and what it is owed.
 //! - `prometheus`: a Prometheus of this machine that scrapes brokers and operator.
 
 mod evidence;
+mod lab;
 mod machine;
 mod objects;
 mod programs;

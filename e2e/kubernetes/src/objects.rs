@@ -38,6 +38,7 @@ pub const USER: Kind = weir("User", "users");
 pub const STREAM: Kind = weir("Stream", "streams");
 pub const CONSUMER: Kind = weir("Consumer", "consumers");
 pub const KV_BUCKET: Kind = weir("KVBucket", "kvbuckets");
+pub const OBJECT_STORE: Kind = weir("ObjectStore", "objectstores");
 
 /// Resources of one kind in one namespace.
 pub struct Objects {
@@ -131,9 +132,15 @@ fn is_ready(object: &Value) -> anyhow::Result<()> {
 
 /// The status of one of its conditions.
 pub fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a str> {
-    let conditions = object["status"]["conditions"].as_array()?;
-    let condition = conditions
-        .iter()
-        .find(|condition| condition["type"] == type_)?;
-    condition["status"].as_str()
+    condition_of(object, type_).ok()?["status"].as_str()
+}
+
+/// One of its conditions; else the status that has none.
+pub fn condition_of<'a>(object: &'a Value, type_: &str) -> anyhow::Result<&'a Value> {
+    let mut conditions = object["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let found = conditions.find(|condition| condition["type"] == type_);
+    found.with_context(|| object["status"].to_string())
 }

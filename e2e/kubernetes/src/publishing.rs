@@ -1,6 +1,7 @@
 //! The client that publishes all the time, and what it is owed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Ready;
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -14,6 +15,8 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::{Api, Client};
 use time::OffsetDateTime;
 
+use crate::machine::Machine;
+
 /// Between two publishes.
 const EVERY: Duration = Duration::from_millis(10);
 /// Acknowledgements that show that publishing goes on.
@@ -22,6 +25,27 @@ const GOES_ON: usize = 100;
 const CREDENTIALS: &str = "user.creds";
 /// That of the authority whose certificates the brokers show, if they encrypt.
 const AUTHORITY: &str = "ca.crt";
+
+/// The longest time in which nothing was acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause {
+    pub longest: Duration,
+    /// The longest one without what the machine held up.
+    pub own: Duration,
+}
+
+impl fmt::Display for Pause {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.longest.is_zero() {
+            return write!(out, "below 0.1 s");
+        }
+        write!(out, "{:.1?}", self.longest)?;
+        match self.own < self.longest {
+            true => write!(out, " ({:.1?} without what the machine held up)", self.own),
+            false => Ok(()),
+        }
+    }
+}
 
 /// Publishing to one stream.
 pub struct Publishing {
@@ -66,10 +90,19 @@ impl Publishing {
         self.client.server_info().server_name
     }
 
-    /// Waits until publishing goes on; the longest pause since the last call.
-    pub async fn pause(&self) -> Duration {
+    /// Waits until publishing goes on; the pauses since the last call.
+    pub async fn pause(&self, machine: &Machine) -> Pause {
         self.ledger.grows(GOES_ON).await;
-        self.ledger.longest_pause()
+        let pauses = self.ledger.pauses();
+        let own = pauses.iter().map(|pause| {
+            let held_up = machine.held_up(pause.began, pause.lasted);
+            pause.lasted.saturating_sub(held_up)
+        });
+        let longest = pauses.iter().map(|pause| pause.lasted).max();
+        Pause {
+            longest: longest.unwrap_or_default(),
+            own: own.max().unwrap_or_default(),
+        }
     }
 
     /// Ends publishing and checks that the stream has every acknowledged message; their number.

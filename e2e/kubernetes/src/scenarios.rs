@@ -1,12 +1,18 @@
 //! What is shown, in order. Later scenarios use what earlier ones made.
 
 mod credentials;
+mod gitops;
+mod imported;
 mod install;
 mod losses;
 mod monitoring;
 mod placement;
+mod pools;
+mod refusals;
+mod repairs;
 mod rolls;
 mod scaling;
+mod switches;
 mod tenants;
 mod tls;
 mod topology;
@@ -63,8 +69,29 @@ const fn shown(name: &'static str, run: Run) -> Scenario {
 
 pub const ALL: &[Scenario] = &[
     needed("install", |world| Box::pin(install::install(world))),
-    shown("refusal at apply", |world| Box::pin(install::refuse(world))),
+    shown("refusal at apply", |world| {
+        Box::pin(refusals::at_apply(world))
+    }),
     needed("apply", |world| Box::pin(install::apply(world))),
+    shown("refused changes", |world| {
+        Box::pin(refusals::of_changes(world))
+    }),
+    shown("GitOps", |world| Box::pin(gitops::conditions(world))),
+    shown("maintenance window", |world| {
+        Box::pin(switches::maintenance_window(world))
+    }),
+    shown("pause", |world| Box::pin(switches::paused(world))),
+    shown("hibernation", |world| Box::pin(switches::hibernated(world))),
+    shown("broken by hand", |world| {
+        Box::pin(repairs::broken_by_hand(world))
+    }),
+    shown("pools and objects", |world| {
+        Box::pin(pools::with_objects(world))
+    }),
+    shown("imported key", |world| Box::pin(imported::key(world))),
+    shown("deletion protection", |world| {
+        Box::pin(switches::protected(world))
+    }),
     shown("tenants", |world| Box::pin(tenants::apart(world))),
     shown("sharing", |world| Box::pin(tenants::sharing(world))),
     shown("credentials renewed", |world| {

@@ -10,9 +10,10 @@ use kube::{Api, Client};
 
 use crate::Options;
 use crate::evidence;
+use crate::machine::Machine;
 use crate::objects::{self, Kind, Objects, SOON};
 use crate::programs::{kubectl, run};
-use crate::publishing::{self, Publishing};
+use crate::publishing::{self, Pause, Publishing};
 use crate::scenarios::Issued;
 
 /// Where the operator is installed, and under which name.
@@ -32,6 +33,7 @@ pub struct World {
     pub next_image: String,
     nodes: Option<PathBuf>,
     evidence: PathBuf,
+    machine: Machine,
     publishing: Option<Publishing>,
     /// Credentials that a scenario issued, for the one that sees their end.
     issued: Option<Issued>,
@@ -50,6 +52,7 @@ impl World {
             image: options.image.clone(),
             next_image: options.next_image.clone(),
             nodes: options.nodes.clone(),
+            machine: Machine::watched(&options.evidence)?,
             evidence: options.evidence.clone(),
             publishing: None,
             issued: None,
@@ -139,6 +142,11 @@ impl World {
 
     pub fn publish(&mut self, publishing: Publishing) {
         self.publishing = Some(publishing);
+    }
+
+    /// Waits until publishing goes on; its longest pause since the last call.
+    pub async fn pause(&self) -> anyhow::Result<Pause> {
+        Ok(self.publishing()?.pause(&self.machine).await)
     }
 
     pub fn publishing(&self) -> anyhow::Result<&Publishing> {

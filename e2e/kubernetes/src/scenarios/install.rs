@@ -1,11 +1,10 @@
 //! The operator by its chart, then brokers and what they hold by `kubectl apply`.
 
-use std::io::Write as _;
-
 use anyhow::{Context as _, ensure};
 use serde_json::json;
 
 use super::Outcome;
+use crate::lab;
 use crate::objects::{
     ACCOUNT, CLUSTER, CONSUMER, KV_BUCKET, LATER, Objects, SOON, STREAM, USER, wait,
 };
@@ -16,27 +15,20 @@ use crate::world::{BROKERS, NAMESPACE, RELEASE, SYSTEM, World, identities, is_re
 /// The stream that examples/orders.yaml asks for, and where it is published to.
 const STREAM_NAME: &str = "ORDERS";
 const SUBJECT: &str = "orders.e2e";
-/// A Stream whose fields contradict each other, and what its author is told.
-const BAD_STREAM: &str = "
-apiVersion: weir.dev/v1alpha1
-kind: Stream
-metadata: {name: bad}
-spec:
-  accountRef: {name: shop}
-  name: BAD
-  subjects: [bad]
-  discard: {policy: new, perSubject: true}
-";
-const ADVICE: &str =
-    "discard.perSubject needs limits.maxMessagesPerSubject; set that limit or remove perSubject";
+/// The operator's rights end with these namespaces, until the scenario of the uninstall.
+const ITS_NAMESPACES: &str = "watchNamespaces={default,lab}";
+const ITS_ACCOUNT: &str = "--as=system:serviceaccount:weir-system:weir";
 
 pub async fn install(world: &mut World) -> anyhow::Result<Outcome> {
-    // With rights in one namespace first; the scenario of the uninstall installs it for all.
-    helm_install(
-        world,
-        &["--set", &format!("watchNamespaces={{{NAMESPACE}}}")],
-    )
-    .await?;
+    make_namespace(lab::NAMESPACE).await?;
+    helm_install(world, &["--set", ITS_NAMESPACES]).await?;
+    for (namespace, expected) in [(NAMESPACE, true), (lab::NAMESPACE, true), (SYSTEM, false)] {
+        ensure!(
+            may_read(namespace).await == expected,
+            "the operator may read Secrets of {namespace}: {}",
+            !expected
+        );
+    }
     let operators = world.operators().await?;
     let ready = operators.iter().filter(|pod| is_ready(pod)).count();
     ensure!(ready == 2, "{ready} replicas of the operator are ready");
@@ -53,7 +45,7 @@ pub async fn install(world: &mut World) -> anyhow::Result<Outcome> {
     });
     let leaders = leaders.await;
     Ok(Outcome::Passed(format!(
-        "two replicas of the operator with rights in one namespace are ready, {} leads",
+        "two replicas of the operator with rights in two namespaces, and not in its own, are ready, {} leads",
         leaders[0]
     )))
 }
@@ -62,10 +54,9 @@ pub async fn install(world: &mut World) -> anyhow::Result<Outcome> {
 pub async fn upgrade(world: &mut World) -> anyhow::Result<Outcome> {
     let brokers = world.broker_identities().await?;
     let operators = identities(&world.operators().await?);
-    world.publishing()?.pause().await;
-    let namespaces = format!("watchNamespaces={{{NAMESPACE}}}");
+    world.pause().await?;
     let values = ["concurrency=4", "replicas=3", "podLabels.shift=late"];
-    let mut settings = vec!["--set", &namespaces];
+    let mut settings = vec!["--set", ITS_NAMESPACES];
     settings.extend(values.iter().flat_map(|value| ["--set", *value]));
     helm_install(world, &settings).await?;
     // Those before finish what they do.
@@ -98,12 +89,19 @@ pub async fn upgrade(world: &mut World) -> anyhow::Result<Outcome> {
     accounts.ready(SOON, "shop").await;
     let stayed = world.broker_identities().await?;
     ensure!(stayed == brokers, "{brokers:?} became {stayed:?}");
-    let pause = world.publishing()?.pause().await;
+    let pause = world.pause().await?;
     Ok(Outcome::Passed(format!(
-        "other values replaced the operator's {} replicas by {}, which go on working; brokers stayed, longest pause {pause:.1?}",
+        "other values replaced the operator's {} replicas by {}, which go on working; brokers stayed, longest pause {pause}",
         operators.len(),
         after.len()
     )))
+}
+
+async fn make_namespace(name: &str) -> anyhow::Result<()> {
+    if kubectl(&["get", "namespace", name]).await.is_err() {
+        kubectl(&["create", "namespace", name]).await?;
+    }
+    Ok(())
 }
 
 pub async fn helm_install(world: &World, settings: &[&str]) -> anyhow::Result<()> {
@@ -120,19 +118,18 @@ pub async fn helm_install(world: &World, settings: &[&str]) -> anyhow::Result<()
     Ok(())
 }
 
-pub async fn refuse(_world: &mut World) -> anyhow::Result<Outcome> {
-    let mut file = tempfile::NamedTempFile::new()?;
-    file.write_all(BAD_STREAM.as_bytes())?;
-    let path = file.path().display().to_string();
-    let refused = kubectl(&["apply", "-f", &path]).await;
-    let Err(error) = refused else {
-        return Ok(Outcome::Failed(
-            "a Stream that contradicts itself was accepted".to_owned(),
-        ));
-    };
-    let error = format!("{error:#}");
-    ensure!(error.contains(ADVICE), "refused without advice: {error}");
-    Ok(Outcome::Passed(format!("kubectl apply says: {ADVICE}")))
+/// Whether the operator may read Secrets of a namespace.
+async fn may_read(namespace: &str) -> bool {
+    let question = [
+        "auth",
+        "can-i",
+        "list",
+        "secrets",
+        ITS_ACCOUNT,
+        "-n",
+        namespace,
+    ];
+    kubectl(&question).await.is_ok()
 }
 
 pub async fn apply(world: &mut World) -> anyhow::Result<Outcome> {

@@ -117,7 +117,7 @@ async fn replicas_lost(world: &World, prometheus: &Prometheus) -> anyhow::Result
     prometheus.rests("WeirNoQuorum", LATER).await;
     prometheus.rests("WeirReplicaLag", LATER).await;
     world.brokers_ready(brokers.len()).await;
-    world.publishing()?.pause().await;
+    world.pause().await?;
     Ok(())
 }
 

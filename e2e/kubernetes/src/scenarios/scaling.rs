@@ -15,9 +15,9 @@ const MESSAGES: u64 = 200;
 
 pub async fn up_and_down(world: &mut World) -> anyhow::Result<Outcome> {
     let few = world.broker_identities().await?;
-    world.publishing()?.pause().await;
+    world.pause().await?;
     scale(world, few.len() + 2).await?;
-    let up = world.publishing()?.pause().await;
+    let up = world.pause().await?;
     let many = world.broker_identities().await?;
     ensure!(
         few.iter().all(|(name, id)| many.get(name) == Some(id)),
@@ -33,7 +33,7 @@ pub async fn up_and_down(world: &mut World) -> anyhow::Result<Outcome> {
     ensure!(leaving > 0, "a new stream is on {holders:?} only");
 
     scale(world, few.len()).await?;
-    let down = world.publishing()?.pause().await;
+    let down = world.pause().await?;
     let stayed = world.broker_identities().await?;
     ensure!(stayed == few, "{few:?} became {stayed:?}");
     let after = self::holders(world).await?;
@@ -57,7 +57,7 @@ pub async fn up_and_down(world: &mut World) -> anyhow::Result<Outcome> {
     streams.gone("scaled").await;
     Ok(Outcome::Passed(format!(
         "{} brokers became {} and {0} again, none of them was restarted, and {leaving} replicas of a new stream moved back; \
-         longest pause {up:.1?} up, {down:.1?} down; fewer are refused: {refusal}",
+         longest pause {up} up, {down} down; fewer are refused: {refusal}",
         few.len(),
         many.len(),
     )))

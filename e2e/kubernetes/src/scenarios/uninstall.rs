@@ -4,13 +4,13 @@ use anyhow::ensure;
 
 use super::Outcome;
 use super::install::helm_install;
+use crate::lab;
 use crate::objects::{ACCOUNT, CLUSTER, CONSUMER, KV_BUCKET, LATER, SOON, STREAM, USER, wait};
 use crate::programs::{helm, kubectl};
 use crate::world::{BROKERS, NAMESPACE, RELEASE, SYSTEM, World};
 
 pub async fn keeps_data(world: &mut World) -> anyhow::Result<Outcome> {
-    let before = world.publishing()?;
-    before.pause().await;
+    world.pause().await?;
     helm(&["uninstall", RELEASE, "--namespace", SYSTEM, "--wait"]).await?;
     wait(SOON, "the operator is gone", async || {
         let left = world.operators().await?.len();
@@ -18,15 +18,16 @@ pub async fn keeps_data(world: &mut World) -> anyhow::Result<Outcome> {
         Ok(())
     })
     .await;
-    let pause = world.publishing()?.pause().await;
+    let pause = world.pause().await?;
     let kept = world.objects(STREAM).names().await?.len();
     ensure!(kept > 0, "the resources are gone");
     helm_install(world, &[]).await?;
+    kubectl(&["delete", "namespace", lab::NAMESPACE]).await?;
     world.objects(CLUSTER).ready(SOON, BROKERS).await;
     world.objects(ACCOUNT).ready(SOON, "shop").await;
     world.objects(STREAM).ready(SOON, "orders").await;
     Ok(Outcome::Passed(format!(
-        "brokers go on (longest pause {pause:.1?}) and {kept} Streams stay; a new install, for all namespaces, finds all ready"
+        "brokers go on (longest pause {pause}) and {kept} Streams stay; a new install, for all namespaces, finds all ready"
     )))
 }
 
