@@ -67,6 +67,17 @@ pub trait Handler: Send + Sync {
 pub trait Bus: Send + Sync {
     /// Subscribes in `account`; the interest is visible in the whole cluster.
     fn subscribe(&self, account: &str, subject: &str, handler: Arc<dyn Handler>) -> SubscriptionId;
+    /// Subscribes as one of a queue group: each message reaches one member. A bus that knows no groups
+    /// gives it to all.
+    fn subscribe_in_group(
+        &self,
+        account: &str,
+        subject: &str,
+        _group: &str,
+        handler: Arc<dyn Handler>,
+    ) -> SubscriptionId {
+        self.subscribe(account, subject, handler)
+    }
     fn unsubscribe(&self, id: SubscriptionId);
     /// Sends the messages in order.
     fn publish(&self, account: &str, messages: &[Outgoing]);

@@ -215,12 +215,19 @@ async fn lead(
 ) {
     crate::api::announce(engine, asset);
     forward::forward(engine, asset).await;
+    let readable = live.copying.lock().readable(asset);
+    subscriptions.answer_direct_gets(live, &readable);
     loop {
         let woken = live.inbox.wake.notified();
         let more = round(asset, live, outbox);
-        if live.with_consumers(asset, Consumers::take_config_change) {
+        let is_changed = live.with_consumers(asset, Consumers::take_config_change);
+        if is_changed {
             subscriptions.follow_config(asset, live);
             live.copying.lock().follow_config(asset);
+        }
+        if live.copying.lock().take_caught_up() || is_changed {
+            let readable = live.copying.lock().readable(asset);
+            subscriptions.answer_direct_gets(live, &readable);
         }
         if outbox.is_blocked() {
             // The log is busy or full: wait for it, but look at time-driven work now and then.

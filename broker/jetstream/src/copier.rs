@@ -29,6 +29,8 @@ const HEARTBEAT_NS: i64 = 1_000_000_000;
 const SILENCE_NS: i64 = 5_000_000_000;
 /// How long an answer is waited for, nanoseconds.
 const ANSWER_NS: i64 = 3_000_000_000;
+/// Whoever lacks fewer messages counts as having caught up.
+const CAUGHT_UP_LAG: u64 = 10;
 /// Shortest and longest pause before the origin is asked again, nanoseconds.
 const RETRY_NS: (i64, i64) = (250_000_000, 10_000_000_000);
 /// The origin drops a consumer nobody listens to after this time, nanoseconds.
@@ -322,6 +324,12 @@ impl Copier {
         self.handed = position;
         self.error = error.or_else(|| self.error.take());
         self.retry(now_ns);
+    }
+
+    /// Whether nearly all that the origin has is here.
+    pub fn has_caught_up(&self) -> bool {
+        let lag = self.lag + self.waiting.len() as u64;
+        matches!(self.phase, Phase::Following { .. }) && lag < CAUGHT_UP_LAG
     }
 
     /// What the API tells of the origin.

@@ -43,6 +43,18 @@ impl Bus for HubBus {
         SubscriptionId(id.0)
     }
 
+    fn subscribe_in_group(
+        &self,
+        account: &str,
+        subject: &str,
+        group: &str,
+        handler: Arc<dyn Handler>,
+    ) -> SubscriptionId {
+        let handler = Arc::new(Adapter(handler));
+        let id = self.hub.subscribe(account, subject, Some(group), handler);
+        SubscriptionId(id.0)
+    }
+
     fn unsubscribe(&self, id: SubscriptionId) {
         self.hub.unsubscribe(hub::SubscriptionId(id.0));
     }

@@ -51,17 +51,15 @@ pub async fn delete(asset: &Arc<Asset>, job: &Job) -> Outcome {
 /// Answers `DIRECT.GET.<stream>[.<subject>]` with plain messages.
 pub fn direct_get(asset: &Asset, request: &Request, out: &mut Vec<Outgoing>) {
     let Some(reply) = &request.reply else { return };
-    let config = asset.config();
-    if !config.allow_direct {
-        return;
-    }
-    let prefix = format!("DIRECT.GET.{}", config.name);
+    let (_, stream) = asset.key();
     let Ok(subject) = std::str::from_utf8(&request.subject) else {
         return;
     };
+    // The name may be that of the stream which this one mirrors.
     let wanted = subject
-        .split_once(&prefix)
-        .map_or("", |(_, rest)| rest.trim_start_matches('.'));
+        .split_once("DIRECT.GET.")
+        .and_then(|(_, name)| name.split_once('.'))
+        .map_or("", |(_, wanted)| wanted);
     let mut send = |message: DirectReply| {
         out.push(Outgoing {
             headers: message.headers,
@@ -79,7 +77,7 @@ pub fn direct_get(asset: &Asset, request: &Request, out: &mut Vec<Outgoing>) {
     };
     let failed = asset.read(|machine| -> Result<(), messages::Error> {
         let store = machine.store();
-        match DirectGet::start(store, &config.name, &wanted, DIRECT_GET_BYTES_MAX)? {
+        match DirectGet::start(store, &stream, &wanted, DIRECT_GET_BYTES_MAX)? {
             Err(refusal) => send(refusal),
             Ok(mut get) => {
                 while let Some(message) = get.next(store)? {

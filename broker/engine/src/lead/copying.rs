@@ -31,6 +31,8 @@ pub struct Copying {
     sources: Vec<Running>,
     /// Makes the subjects of this leadership differ.
     tokens: u64,
+    /// Whether the stream has been as far as what it mirrors during this leadership.
+    has_caught_up: bool,
 }
 
 struct Running {
@@ -115,6 +117,30 @@ impl Copying {
             running.send(asset, live, &mut self.tokens);
             running.propose(asset);
         }
+    }
+
+    /// Whether the mirror has caught up since this was last asked; true once in a leadership.
+    pub fn take_caught_up(&mut self) -> bool {
+        if self.has_caught_up {
+            return false;
+        }
+        let mut mirrors = self.sources.iter().map(|running| &running.copier);
+        self.has_caught_up =
+            mirrors.any(|copier| copier.setup().is_mirror && copier.has_caught_up());
+        self.has_caught_up
+    }
+
+    /// The streams whose direct gets this one answers: itself, and what it mirrors whole once it has
+    /// caught up, as far as its configuration allows that.
+    pub fn readable(&self, asset: &Asset) -> Vec<String> {
+        let config = asset.config();
+        let own = config.allow_direct.then_some(config.name);
+        let mirrored = config
+            .mirror
+            .filter(|mirror| config.mirror_direct && self.has_caught_up && mirror.is_whole());
+        own.into_iter()
+            .chain(mirrored.map(|mirror| mirror.name))
+            .collect()
     }
 
     /// When there is work even if nothing arrives.

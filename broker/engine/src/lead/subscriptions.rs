@@ -16,14 +16,20 @@ pub struct Subscriptions {
     /// The stream's subjects with their subscriptions.
     subjects: Vec<(String, SubscriptionId)>,
     requests: Vec<SubscriptionId>,
+    /// The streams under whose names direct gets are answered, with the subscriptions.
+    direct: Vec<(String, [SubscriptionId; 2])>,
 }
+
+/// The group of all who answer direct gets of one stream.
+const DIRECT_GROUP: &str = "_sys_";
 
 impl Drop for Subscriptions {
     fn drop(&mut self) {
         for (_, id) in self.subjects.drain(..) {
             self.bus.unsubscribe(id);
         }
-        for id in self.requests.drain(..) {
+        let direct = self.direct.drain(..).flat_map(|(_, ids)| ids);
+        for id in self.requests.drain(..).chain(direct) {
             self.bus.unsubscribe(id);
         }
     }
@@ -42,14 +48,6 @@ impl Subscriptions {
                 RequestKind::Pull,
                 format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.*"),
             ),
-            (
-                RequestKind::DirectGet,
-                format!("$JS.API.DIRECT.GET.{stream}"),
-            ),
-            (
-                RequestKind::DirectGet,
-                format!("$JS.API.DIRECT.GET.{stream}.>"),
-            ),
         ];
         let requests = kinds.into_iter().map(|(kind, subject)| {
             let handler = Arc::new(Requests {
@@ -64,9 +62,36 @@ impl Subscriptions {
             account,
             subjects: Vec::new(),
             requests,
+            direct: Vec::new(),
         };
         subscriptions.follow_config(asset, live);
         subscriptions
+    }
+
+    /// Answers direct gets of the streams with these names, and of no others.
+    pub fn answer_direct_gets(&mut self, live: &Arc<Live>, names: &[String]) {
+        self.direct.retain(|(name, ids)| {
+            let wanted = names.contains(name);
+            if !wanted {
+                ids.iter().for_each(|id| self.bus.unsubscribe(*id));
+            }
+            wanted
+        });
+        for name in names {
+            if self.direct.iter().any(|(known, _)| known == name) {
+                continue;
+            }
+            let ids = ["", ".>"].map(|rest| {
+                let handler = Arc::new(Requests {
+                    kind: RequestKind::DirectGet,
+                    live: live.clone(),
+                });
+                let subject = format!("$JS.API.DIRECT.GET.{name}{rest}");
+                let (bus, account) = (&self.bus, &self.account);
+                bus.subscribe_in_group(account, &subject, DIRECT_GROUP, handler)
+            });
+            self.direct.push((name.clone(), ids));
+        }
     }
 
     /// Listens on the subjects that the stream's configuration names now.

@@ -30,6 +30,16 @@ impl StreamSource {
         origin
     }
 
+    /// Whether all messages of a stream of the same account are copied, under their own subjects.
+    pub fn is_whole(&self) -> bool {
+        self.external.is_none()
+            && self.filter_subject.is_empty()
+            && self.subject_transforms.is_empty()
+            && self.consumer.is_none()
+            && self.opt_start_seq == 0
+            && self.opt_start_time.is_none()
+    }
+
     fn routes(&self) -> (String, String) {
         let or_all = |text: &str| match text {
             "" => ">".to_owned(),
@@ -104,9 +114,11 @@ mod tests {
             ..StreamSource::default()
         };
         assert_eq!(source.key(), "O > >");
+        assert!(source.is_whole());
         assert_eq!(source.header(5, b"o.1", "id"), b"O 5 > > o.1 id");
         source.filter_subject = "o.1".to_owned();
         assert_eq!(source.key(), "O o.1 >");
+        assert!(!source.is_whole());
         source.filter_subject = String::new();
         for (src, dest) in [("o.0", "z.0"), ("o.2", "")] {
             let (src, dest) = (src.to_owned(), dest.to_owned());

@@ -390,3 +390,17 @@ fn the_origin_hears_what_is_stored_and_not_before() {
     let subject = Bytes::from_static(b"$JS.FC.O.D.x");
     assert_eq!(out, [Send::FlowControl { subject, headers }]);
 }
+
+#[test]
+fn a_copier_has_caught_up_when_little_is_left() {
+    let mut copier = Copier::new(setup(true), Position::default());
+    assert!(!copier.has_caught_up());
+    for (pending, expected) in [(CAUGHT_UP_LAG, false), (CAUGHT_UP_LAG - 1, true)] {
+        copier.begin_anew(0, Position::default(), None);
+        ask(&mut copier, 100 * SECOND);
+        assert!(!copier.has_caught_up());
+        let answer = format!(r#"{{"num_pending":{pending}}}"#);
+        copier.answer(100 * SECOND, b"", answer.as_bytes());
+        assert_eq!(copier.has_caught_up(), expected, "{pending} are left");
+    }
+}
